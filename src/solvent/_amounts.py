@@ -1,0 +1,189 @@
+"""
+Amounts: money in whole nanodollars, tokens and calls in whole numbers, and how people write and read them.
+
+Everything here is an integer once it is inside. Text, ``Decimal`` and floats are accepted at the door only, and a float
+is read by its shortest decimal text, so that ``0.1`` is ten cents and not the binary number beside it.
+"""
+
+import re
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from typing import NewType
+
+Nanodollars = NewType("Nanodollars", int)
+
+AMOUNT_MAX = 2**53 - 1  # About $9.0 million in nanodollars: the largest integer exact in Lua and JSON.
+NANODOLLARS_PER_DOLLAR = 1_000_000_000
+PICODOLLARS_PER_NANODOLLAR = 1_000
+
+_COUNT_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_SECOND_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """
+    What one call used, in the words of DESIGN §3, alike for every provider.
+
+    Attributes:
+        input_tokens: All tokens read, cache reads and writes included.
+        output_tokens: All tokens written, reasoning included.
+        cache_read_tokens: Of the input, read from the provider's cache.
+        cache_write_5m_tokens: Of the input, written to a cache that lives five minutes (or the provider's only one).
+        cache_write_1h_tokens: Of the input, written to a cache that lives an hour.
+        reasoning_tokens: Of the output, never shown to the caller.
+        audio_input_tokens: Of the input, audio.
+        audio_output_tokens: Of the output, audio.
+        audio_cache_read_tokens: Of the cache reads, audio.
+        web_searches: Searches that the provider ran and charges one by one.
+        tool_calls: Tool executions that the reply asks the caller for. Counted, not priced.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    audio_cache_read_tokens: int = 0
+    web_searches: int = 0
+    tool_calls: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def check(self) -> None:
+        """
+        Refuse counts that no provider can mean.
+
+        Raises:
+            ValueError: A count is no whole number within ``0..AMOUNT_MAX``, or a part is larger than its whole.
+        """
+        for field in fields(self):
+            check_amount(field.name, getattr(self, field.name))
+        cached = self.cache_read_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        for name, part, whole_name, whole in (
+            ("cached tokens", cached, "input_tokens", self.input_tokens),
+            ("reasoning_tokens", self.reasoning_tokens, "output_tokens", self.output_tokens),
+            ("audio_input_tokens", self.audio_input_tokens, "input_tokens", self.input_tokens),
+            ("audio_output_tokens", self.audio_output_tokens, "output_tokens", self.output_tokens),
+            ("audio_cache_read_tokens", self.audio_cache_read_tokens, "cache_read_tokens", self.cache_read_tokens),
+        ):
+            if part > whole:
+                raise ValueError(f"{name} must not be above {whole_name}, got {part} of {whole}")
+
+
+def check_amount(name: str, value: object) -> int:
+    """
+    ``value`` itself when it is a whole number within ``0..AMOUNT_MAX``.
+
+    Raises:
+        ValueError: It is not: negative, NaN, infinite, boolean, text, fractional or above 2^53 - 1.
+    """
+    if type(value) is not int:
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if not 0 <= value <= AMOUNT_MAX:
+        raise ValueError(f"{name} must be within 0 and {AMOUNT_MAX}, got {value}")
+    return value
+
+
+def nanodollars(dollars: str | int | float | Decimal, *, name: str = "amount") -> Nanodollars:
+    """
+    Dollars as whole nanodollars, exactly.
+
+    Args:
+        dollars: ``"2"``, ``"$0.50"``, ``2``, ``0.1`` or a ``Decimal``.
+        name: What the error calls it.
+
+    Raises:
+        ValueError: It is negative, no number, above $9,007,199.25, or finer than a nanodollar.
+    """
+    exact = _decimal(name, dollars) * NANODOLLARS_PER_DOLLAR
+    if exact != exact.to_integral_value():
+        raise ValueError(f"{name} must be in whole nanodollars (nine decimals), got {dollars!r}")
+    if exact > AMOUNT_MAX:
+        raise ValueError(f"{name} must be at most {show_dollars(AMOUNT_MAX)}, got {dollars!r}")
+    return Nanodollars(int(exact))
+
+
+def count(value: str | int, *, name: str = "count") -> int:
+    """
+    A count as people write it: ``200``, ``"500k"``, ``"2M"``, ``"1_000"``.
+
+    Raises:
+        ValueError: It is negative, fractional, no number, or above 2^53 - 1.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kKmMgG]?)", value.strip())
+        if match is None:
+            raise ValueError(f"{name} must be a whole number such as 200, 500k or 2M, got {value!r}")
+        exact = Decimal(match[1].replace("_", "")) * _COUNT_UNITS[match[2].lower()]
+        if exact != exact.to_integral_value():
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
+        value = int(exact)
+    return check_amount(name, value)
+
+
+def seconds(value: str | int | float, *, name: str = "time") -> float:
+    """
+    A length of time as people write it: ``90`` (seconds), ``"30s"``, ``"10m"``, ``"1h30m"``, ``"2d"``.
+
+    Raises:
+        ValueError: It is negative, infinite or no length of time.
+    """
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"(\d+(\.\d+)?|(\d+(\.\d+)?[smhd])+)", text):
+        raise ValueError(f"{name} must be a length of time such as 30s, 10m or 1h30m, got {value!r}")
+    if text[-1] not in _SECOND_UNITS:
+        return float(text)
+    return float(sum(Decimal(part) * _SECOND_UNITS[unit] for part, unit in re.findall(r"([\d.]+)([smhd])", text)))
+
+
+def show_dollars(amount: int) -> str:
+    """
+    Money for people: ``$2.00``, ``$0.0420``, ``-$0.01``; more decimals only where the first four are zero.
+    """
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    dollars = Decimal(amount).scaleb(-9)
+    if amount % 10_000_000 == 0:
+        return f"{sign}${dollars:,.2f}"
+    if amount >= 100_000:
+        return f"{sign}${dollars:,.4f}"
+    return f"{sign}${dollars:.9f}".rstrip("0")
+
+
+def exact_dollars(amount: int) -> str:
+    """
+    Money for programs: dollars with every nanodollar, ``"0.990000000"``.
+    """
+    return f"{Decimal(amount).scaleb(-9):.9f}"
+
+
+def show_seconds(value: float) -> str:
+    """
+    A length of time for people: ``0.4 s``, ``42 s``, ``5 min 12 s``, ``5 h 12 min``, ``3 d 4 h``.
+    """
+    if value < 10:
+        return f"{value:.1f} s"
+    whole = round(value)
+    for unit, size, below, below_size in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // below_size
+            return f"{whole // size} {unit} {rest} {below}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def _decimal(name: str, value: str | int | float | Decimal) -> Decimal:
+    if isinstance(value, bool):
+        raise ValueError(f"{name} must be an amount of money, got {value!r}")
+    text = value.strip().removeprefix("$").replace("_", "") if isinstance(value, str) else repr(value)
+    try:
+        exact = value if isinstance(value, Decimal) else Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{name} must be an amount of dollars such as 2 or 0.50, got {value!r}") from None
+    if not exact.is_finite() or (exact.is_signed() and exact != 0):
+        raise ValueError(f"{name} must be an amount of dollars from 0 up, got {value!r}")
+    return exact

@@ -1,0 +1,202 @@
+"""
+What a limit is: a meter, an amount, a window and a scope.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Literal, Self
+from urllib.parse import quote, unquote
+from zoneinfo import ZoneInfo
+
+from solvent._amounts import check_amount, show_dollars
+
+Meter = Literal[
+    "branches",
+    "calls",
+    "input_tokens",
+    "output_tokens",
+    "parallel",
+    "retries",
+    "tokens",
+    "tool_calls",
+    "usd",
+]
+RESERVED_METERS: tuple[Meter, ...] = ("usd", "tokens", "input_tokens", "output_tokens", "calls", "branches", "parallel")
+CHECKED_METERS: tuple[Meter, ...] = ("tool_calls", "retries")  # Known after the fact or from the path (DESIGN §3).
+METERS: tuple[Meter, ...] = RESERVED_METERS + CHECKED_METERS
+GAUGES: frozenset[Meter] = frozenset({"parallel"})  # Closes at 0 on every path.
+
+WINDOWS = ("", "minute", "hour", "day", "week", "month")  # "" is the life of the scope.
+ROLLING_SECONDS = 60  # A rolling minute counts the running second and the 60 before it.
+
+SCOPE_KINDS = ("org", "team", "user", "run", "agent", "step")
+SEGMENTS_MAX = 16
+SEGMENT_BYTES_MAX = 256
+
+_NAME_FOR = {"usd": "", "input_tokens": "input tokens", "output_tokens": "output tokens", "tool_calls": "tool calls"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """
+    The most that a scope may use of a meter in a window.
+
+    Attributes:
+        meter: What is counted.
+        amount: Nanodollars for ``usd``, a count for the rest. 0 means nothing may be spent.
+        window: One of ``WINDOWS``.
+        time_zone: Where calendar windows begin.
+        source: Where it was set, for the error that names it: ``--usd``, ``solvent.yaml:7``.
+    """
+
+    meter: Meter
+    amount: int
+    window: str = ""
+    time_zone: str = "UTC"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.meter not in METERS:
+            raise ValueError(f"meter must be one of {', '.join(METERS)}, got {self.meter!r}")
+        check_amount(f"limit of {self.meter}", self.amount)
+        if self.window not in WINDOWS:
+            raise ValueError(f"window must be one of minute, hour, day, week, month, got {self.window!r}")
+
+    @property
+    def window_key(self) -> str:
+        """
+        The window as an account names it; calendar windows of two time zones are two accounts.
+        """
+        return self.window if self.window in ("", "minute") else f"{self.window}@{self.time_zone}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """
+    Whom a limit is for: ``org:acme/team:search/run:42``, widest first.
+    """
+
+    parts: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read ``kind:name("/" kind:name)*``; names are percent-encoded.
+
+        Raises:
+            ValueError: An unknown kind, a kind out of order, an empty or over-long name, or over 16 segments.
+        """
+        parts = []
+        for segment in text.split("/"):
+            kind, colon, name = segment.partition(":")
+            if not colon:
+                raise ValueError(f"a scope is written kind:name, such as run:42; got {segment!r} in {text!r}")
+            parts.append((kind, unquote(name)))
+        return cls(tuple(parts))
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.parts) <= SEGMENTS_MAX:
+            raise ValueError(f"a scope has 1 to {SEGMENTS_MAX} segments, got {len(self.parts)}")
+        last = -1
+        for kind, name in self.parts:
+            if kind not in SCOPE_KINDS:
+                raise ValueError(f"a scope's kind is one of {', '.join(SCOPE_KINDS)}; got {kind!r}")
+            rank = SCOPE_KINDS.index(kind)
+            nests = kind in ("agent", "step") and last >= SCOPE_KINDS.index("agent")
+            if rank <= last and not nests:
+                raise ValueError(f"{kind}:{name} cannot stand below {SCOPE_KINDS[last]} in a scope")
+            if not name or len(_encode(name)) > SEGMENT_BYTES_MAX:
+                raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {len(_encode(name))}")
+            last = rank
+
+    def __str__(self) -> str:
+        return "/".join(f"{kind}:{_encode(name)}" for kind, name in self.parts)
+
+    def child(self, kind: str, name: str) -> "Scope":
+        return Scope((*self.parts, (kind, name)))
+
+    def below(self, text: str) -> "Scope":
+        """
+        This scope with the segments of ``text`` added: a header may only add below what a key fixes.
+        """
+        return Scope(self.parts + Scope.parse(text).parts)
+
+    def path(self) -> tuple["Scope", ...]:
+        """
+        This scope and all above it, widest first: everything that a call here is charged to.
+        """
+        return tuple(Scope(self.parts[:length]) for length in range(1, len(self.parts) + 1))
+
+
+def _encode(name: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f/:%]", lambda match: quote(match[0], safe=""), name)
+
+
+def matches(pattern: str, scope: Scope) -> bool:
+    """
+    Whether a policy's pattern (``team:*``, ``org:acme/team:*``) names this scope by its last segments.
+    """
+    wanted = [segment.partition(":")[::2] for segment in pattern.split("/")]
+    if len(wanted) > len(scope.parts):
+        return False
+    return all(
+        kind == want_kind and want_name in ("*", _encode(name), name)
+        for (kind, name), (want_kind, want_name) in zip(scope.parts[-len(wanted) :], wanted, strict=True)
+    )
+
+
+def buckets(window_key: str, *, now: datetime, uptime_seconds: int) -> tuple[int, int]:
+    """
+    The first bucket that counts in a window, and the one that an amount reserved now belongs to.
+
+    Args:
+        window_key: As in ``Limit.window_key``.
+        now: The store's clock; calendar windows follow it.
+        uptime_seconds: Seconds of a clock that no one sets; the rolling minute follows it.
+    """
+    if window_key == "":
+        return 0, 0
+    if window_key == "minute":
+        return uptime_seconds - ROLLING_SECONDS, uptime_seconds
+    window, _, zone = window_key.partition("@")
+    local = now.astimezone(_zone(zone))
+    number = {
+        "hour": local.toordinal() * 24 + local.hour,
+        "day": local.toordinal(),
+        "week": (local.toordinal() - 1) // 7,
+        "month": local.year * 12 + local.month - 1,
+    }[window]
+    return number, number
+
+
+def resets_at(window_key: str, *, now: datetime) -> datetime | None:
+    """
+    When a calendar window begins anew (UTC); ``None`` for the others.
+    """
+    window, _, zone = window_key.partition("@")
+    if window not in ("hour", "day", "week", "month"):
+        return None
+    local = now.astimezone(_zone(zone))
+    if window == "hour":
+        return (local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)).astimezone(UTC)
+    today = local.date()
+    first = {
+        "day": today + timedelta(days=1),
+        "week": today + timedelta(days=7 - today.weekday()),
+        "month": date(today.year + today.month // 12, today.month % 12 + 1, 1),
+    }[window]
+    return datetime(first.year, first.month, first.day, tzinfo=_zone(zone)).astimezone(UTC)
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def show_amount(meter: str, amount: int) -> str:
+    """
+    An amount of a meter for people: ``$0.0420``, ``1,024 output tokens``, ``3 calls``.
+    """
+    return show_dollars(amount) if meter == "usd" else f"{amount:,} {_NAME_FOR.get(meter, meter)}"

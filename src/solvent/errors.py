@@ -1,0 +1,335 @@
+"""
+The errors of Solvent, one tree.
+
+SolventError
+├── BudgetExceeded        a limit would be passed; nothing was recorded, the call was not made
+│   ├── LoopDetected      the same request came too often
+│   └── DeadlinePassed    the scope's time ran out
+├── PriceUnknown          a model without a price, under a limit in money
+├── Unbounded             a request without a bound, under a limit that needs one
+├── ReservationNotFound   no reservation has this id
+├── ReservationClosed     the reservation was closed another way before
+├── IdConflict            the id is taken by a reservation with other contents
+├── StoreUnavailable      the ledger did not answer; nothing was recorded
+├── OutcomeUnknown        the ledger did not answer; it may have been recorded
+├── LedgerCorrupt         the file is not a ledger that can be trusted
+└── SettingsError         a setting that says nothing clear
+
+Every error has fields and builds its message from them, in one place; it survives pickling.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from solvent._amounts import show_seconds
+from solvent._limits import show_amount
+
+
+class SolventError(Exception):
+    """
+    The root of the tree: every error that Solvent raises by itself.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+        super().__init__(self.message())
+
+    def message(self) -> str:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(self.__dict__))
+
+
+def _rebuild(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
+    return kind(**fields)
+
+
+class BudgetExceeded(SolventError):
+    """
+    Raised when a call would pass a limit. No balance changed, and the call was not made.
+
+    Attributes:
+        scope: Whose limit it is.
+        meter, window: What it counts, and in which window ("" is the life of the scope).
+        limit, spent, reserved, requested: Amounts of that meter (nanodollars for ``usd``).
+        open_count: Open reservations that hold ``reserved``.
+        source: Where the limit was set.
+        resets_at: When the window begins anew (UTC), if it does.
+        held: Only open reservations were in the way until ``wait`` ran out; asking again may help.
+        output_tokens_affordable: The most output tokens that would have fitted, if any.
+        now: When it was refused (UTC).
+    """
+
+    scope: str
+    meter: str
+    window: str
+    limit: int
+    spent: int
+    reserved: int
+    requested: int
+    open_count: int
+    source: str
+    resets_at: datetime | None
+    held: bool
+    output_tokens_affordable: int | None
+    now: datetime | None
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        meter: str,
+        limit: int,
+        spent: int,
+        reserved: int,
+        requested: int,
+        window: str = "",
+        open_count: int = 0,
+        source: str = "",
+        resets_at: datetime | None = None,
+        held: bool = False,
+        output_tokens_affordable: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        super().__init__(
+            scope=scope,
+            meter=meter,
+            window=window,
+            limit=limit,
+            spent=spent,
+            reserved=reserved,
+            requested=requested,
+            open_count=open_count,
+            source=source,
+            resets_at=resets_at,
+            held=held,
+            output_tokens_affordable=output_tokens_affordable,
+            now=now,
+        )
+
+    @property
+    def remaining(self) -> int:
+        return self.limit - self.spent - self.reserved
+
+    def message(self) -> str:
+        return "\n".join((self.headline(), self._state(), f"To go on: {', or '.join(self._ways())}."))
+
+    def headline(self) -> str:
+        """
+        The first line of the message: what was asked and what is left.
+        """
+        per = f" per {self.window.partition('@')[0]}" if self.window else ""
+        need = (
+            "the replies so far asked for more"
+            if self.meter == "tool_calls"
+            else f"this call needs {'up to ' if self.meter != 'calls' else ''}{show_amount(self.meter, self.requested)}"
+        )
+        left = show_amount(self.meter, max(self.remaining, 0))
+        return f"{self.scope} has {left} left of {show_amount(self.meter, self.limit)}{per}; {need}."
+
+    def _state(self) -> str:
+        spent, reserved = (show_amount(self.meter, amount) for amount in (self.spent, self.reserved))
+        line = f"spent {spent}, reserved {reserved} ({self.open_count} open)"
+        if self.resets_at is not None and self.now is not None:
+            wait = show_seconds((self.resets_at - self.now).total_seconds())
+            line += f"; resets {self.resets_at:%Y-%m-%d %H:%M} UTC, in {wait}"
+        return line + "."
+
+    def _ways(self) -> list[str]:
+        ways = []
+        if self.held:
+            ways.append("try again when an open call has ended")
+        if self.output_tokens_affordable:
+            ways.append(f"ask for at most {self.output_tokens_affordable:,} output tokens")
+        ways.append(f"raise the limit ({self.source})" if self.source else "raise the limit")
+        if self.resets_at is not None:
+            ways.append("wait for the reset")
+        return ways
+
+
+class LoopDetected(BudgetExceeded):
+    """
+    Raised when the same request came more often than the policy allows.
+    """
+
+
+class DeadlinePassed(BudgetExceeded):
+    """
+    Raised when a call is asked for after the scope's time ran out. ``limit`` and ``spent`` are whole seconds.
+    """
+
+    def message(self) -> str:
+        return (
+            f"{self.scope} had {show_seconds(self.limit)} and they are over; no call is started.\n"
+            f"To go on: allow more time{f' ({self.source})' if self.source else ''}."
+        )
+
+
+class PriceUnknown(SolventError):
+    """
+    Raised before a call whose model has no price, under a limit in money.
+    """
+
+    def __init__(self, *, model: str, provider: str = "", close: Sequence[str] = (), what: str = "") -> None:
+        super().__init__(model=model, provider=provider, close=tuple(close), what=what)
+
+    model: str
+    provider: str
+    close: tuple[str, ...]
+    what: str
+
+    def message(self) -> str:
+        what = f"the {self.what} of {self.model!r} has" if self.what else f"{self.model!r} has"
+        near = f" Known and close: {', '.join(self.close)}." if self.close else ""
+        return (
+            f"{what} no price, and a limit in dollars is in force.{near}\n"
+            f"To go on: give one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens) "
+            "or under `prices:` in solvent.yaml."
+        )
+
+
+class Unbounded(SolventError):
+    """
+    Raised before a call whose use of a limited meter has no bound.
+
+    Attributes:
+        part: The part of the request that has no bound.
+        meter: The limited meter.
+        remedy: The setting that caps it.
+    """
+
+    def __init__(self, *, part: str, meter: str, remedy: str) -> None:
+        super().__init__(part=part, meter=meter, remedy=remedy)
+
+    part: str
+    meter: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"{self.part} has no bound, and a limit of {self.meter} is in force.\nTo go on: {self.remedy}."
+
+
+class ReservationNotFound(SolventError):
+    """
+    Raised when a reservation is to be closed or extended that was never made.
+    """
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+
+    id: str
+
+    def message(self) -> str:
+        return f"no reservation has the id {self.id}.\nTo go on: reserve before settling; a refusal binds no id."
+
+
+class ReservationClosed(SolventError):
+    """
+    Raised when a reservation is to be closed that was closed in another way before.
+    """
+
+    def __init__(self, *, id: str, state: str, wanted: str) -> None:
+        super().__init__(id=id, state=state, wanted=wanted)
+
+    id: str
+    state: str
+    wanted: str
+
+    def message(self) -> str:
+        return f"reservation {self.id} is {self.state} and cannot be {self.wanted}; a reservation closes once."
+
+
+class IdConflict(SolventError):
+    """
+    Raised when an id is used again with other contents.
+    """
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+
+    id: str
+
+    def message(self) -> str:
+        return (
+            f"the id {self.id} belongs to a reservation with other contents.\n"
+            "To go on: make a new id for a new call; the same id is for the same call again."
+        )
+
+
+class StoreUnavailable(SolventError):
+    """
+    Raised when the ledger did not answer and nothing was recorded.
+    """
+
+    def __init__(self, *, ledger: str, reason: str) -> None:
+        super().__init__(ledger=ledger, reason=reason)
+
+    ledger: str
+    reason: str
+
+    def message(self) -> str:
+        return (
+            f"the ledger {self.ledger} did not answer: {self.reason}. Nothing was recorded.\n"
+            "To go on: see that the file can be written, or name another with --ledger or SOLVENT_LEDGER."
+        )
+
+
+class OutcomeUnknown(SolventError):
+    """
+    Raised when the ledger did not answer and may have recorded the operation.
+    """
+
+    def __init__(self, *, ledger: str, id: str, reason: str) -> None:
+        super().__init__(ledger=ledger, id=id, reason=reason)
+
+    ledger: str
+    id: str
+    reason: str
+
+    def message(self) -> str:
+        return (
+            f"the ledger {self.ledger} did not answer: {self.reason}; reservation {self.id} may have been recorded.\n"
+            "To go on: retry with the same id; it is counted once."
+        )
+
+
+class LedgerCorrupt(SolventError):
+    """
+    Raised when a file is not a ledger, is damaged, or was written by a newer version. It is left untouched.
+    """
+
+    def __init__(self, *, ledger: str, found: str) -> None:
+        super().__init__(ledger=ledger, found=found)
+
+    ledger: str
+    found: str
+
+    def message(self) -> str:
+        return (
+            f"{self.ledger} cannot be used as a ledger: {self.found}. The file was left as it is.\n"
+            "To go on: restore it from a copy, or name another with --ledger or SOLVENT_LEDGER."
+        )
+
+
+class SettingsError(SolventError):
+    """
+    Raised when a setting is not what was expected: where it stands, what was expected, what was found.
+    """
+
+    def __init__(self, *, where: str, expected: str, got: str = "", hint: str = "") -> None:
+        super().__init__(where=where, expected=expected, got=got, hint=hint)
+
+    where: str
+    expected: str
+    got: str
+    hint: str
+
+    def message(self) -> str:
+        got = f", got {self.got}" if self.got else ""
+        hint = f"\nTo go on: {self.hint}." if self.hint else ""
+        return f"{self.where}: expected {self.expected}{got}{hint}"

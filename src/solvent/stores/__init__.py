@@ -1,0 +1,56 @@
+"""
+The places that keep a ledger, by the scheme of their URL.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from solvent._clock import Clock
+from solvent.errors import SettingsError
+from solvent.stores._protocol import Store
+
+
+def _memory(_: str, clock: Clock | None) -> Store:
+    from solvent.stores.memory import MemoryStore
+
+    return MemoryStore(clock=clock)
+
+
+def _sqlite(rest: str, clock: Clock | None) -> Store:
+    from solvent.stores.sqlite import SQLiteStore
+
+    if not rest.startswith("/") or rest == "/":
+        expected = "sqlite:///relative/path.db or sqlite:////absolute/path.db"
+        raise SettingsError(where="ledger", expected=expected, got=f"sqlite://{rest}")
+    return SQLiteStore(Path(rest[1:]).expanduser(), clock=clock)
+
+
+STORES: dict[str, Callable[[str, Clock | None], Store]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+}
+
+
+def open_store(url: str, *, clock: Clock | None = None) -> Store:
+    """
+    The store that a ledger's URL names: ``memory://``, ``sqlite:///path`` (four slashes: absolute).
+
+    Raises:
+        SettingsError: The URL names no store.
+        StoreUnavailable: The store did not answer.
+        LedgerCorrupt: What is there is no ledger.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in STORES:
+        schemes = ", ".join(f"{name}://" for name in STORES)
+        raise SettingsError(where="ledger", expected=f"a URL that begins with {schemes}", got=repr(url))
+    return STORES[scheme](rest, clock)
+
+
+def default_url() -> str:
+    """
+    The ledger in the user's state folder.
+    """
+    import platformdirs
+
+    return f"sqlite:///{platformdirs.user_state_path('solvent') / 'ledger.db'}"

@@ -1,0 +1,40 @@
+"""
+Who owns a reservation: a process, told from every other one that ever had its number.
+"""
+
+import functools
+import os
+
+from solvent._clock import Clock
+
+
+def this_process(clock: Clock) -> str:
+    """
+    ``boot id/process id/start``, for the process that runs this.
+    """
+    return _owner(clock.boot_id(), os.getpid())
+
+
+def is_alive(owner: str, *, clock: Clock) -> bool:
+    """
+    Whether the process that ``this_process`` named is still there.
+    """
+    boot, pid, start = owner.split("/")
+    return boot == clock.boot_id() and _start(int(pid)) == start
+
+
+@functools.lru_cache(maxsize=8)
+def _owner(boot: str, pid: int) -> str:
+    return f"{boot}/{pid}/{_start(pid)}"
+
+
+def _start(pid: int) -> str:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"{process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,0 +1,71 @@
+"""
+What a store is: a place that applies operations of the ledger, each atomically, and keeps the journal.
+
+A new store is one file with one class, and one line in ``stores.STORES``.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from solvent._ledger import Answer, Balance, Entry, Operation
+from solvent.errors import SolventError
+
+
+class Store(Protocol):
+    """
+    The seam under the ledger. Every method may be called from any thread.
+    """
+
+    url: str
+
+    def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
+        """
+        Apply each operation, in order, in as few durable steps as the store can.
+
+        Returns:
+            One answer an operation, in order; an operation that cannot be applied has its error in that place and
+            changed nothing.
+
+        Raises:
+            StoreUnavailable: The store did not answer; none of the operations was recorded.
+            OutcomeUnknown: They may have been recorded. Apply them again: each is counted once.
+        """
+
+    def expire(self) -> int:
+        """
+        Charge in full every open reservation whose time ran out or whose owner is dead; how many that were.
+        """
+
+    def balances(self, scope: str | None = None) -> list[Balance]:
+        """
+        The accounts of a scope and of all below it (of all scopes without one), in their present windows.
+        """
+
+    def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
+        """
+        The journal in order: the entries of a scope and of all below it, with ``seq`` above ``after``.
+        """
+
+    def last_opened(self) -> str | None:
+        """
+        The scope of the last run that was opened; ``None`` when there was none.
+        """
+
+    def verify(self) -> str | None:
+        """
+        Rebuild every account from the journal; the first difference in words, or ``None`` when there is none.
+        """
+
+    def fingerprint_key(self) -> bytes:
+        """
+        The secret under which this ledger's request fingerprints are made.
+        """
+
+    def close(self) -> None: ...
+
+
+def under(scope: str, top: str | None) -> bool:
+    """
+    Whether ``scope`` is ``top`` or below it; everything is below ``None``.
+    """
+    return top is None or scope == top or scope.startswith(f"{top}/")
