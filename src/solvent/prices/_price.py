@@ -17,6 +17,7 @@ class Price(Protocol):
         model: The name in the price data.
         source: Where it comes from, with version or date.
         input_tokens_max, output_tokens_max: The model's largest input and output; ``None`` when not known.
+        by_user: A user gave it; whichever model answers, this is its price.
     """
 
     model: str
@@ -24,6 +25,9 @@ class Price(Protocol):
     source: str
     input_tokens_max: int | None
     output_tokens_max: int | None
+
+    @property
+    def by_user(self) -> bool: ...
 
     def cost(self, usage: Usage, *, tier: str | None, region: str | None, at: datetime) -> Nanodollars:
         """

@@ -1,0 +1,151 @@
+"""
+Prices that users give: by ``--price MODEL=IN/OUT``, in a policy, or in code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, check_amount, nanodollars
+from solvent.prices._model import ModelPrice, Rule
+
+if TYPE_CHECKING:
+    from solvent.prices._rates import Slot
+
+_EXPECTED = "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserPrice:
+    """
+    What a model costs by its user's own word, in every tier and region.
+
+    Attributes:
+        input, output: Picodollars per token.
+        cache_read, cache_write: Picodollars per token of the input that comes out of a cache or goes into one; without
+            them such tokens cost what other input costs.
+        input_tokens_max, output_tokens_max: The model's largest input and output; those of the rate card unless given.
+        source: Where it was given, for records.
+    """
+
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+    input_tokens_max: int | None = None
+    output_tokens_max: int | None = None
+    source: str = "user"
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            check_amount(name, getattr(self, name))
+        for name in ("cache_read", "cache_write", "input_tokens_max", "output_tokens_max"):
+            if getattr(self, name) is not None:
+                check_amount(name, getattr(self, name))
+
+    @classmethod
+    def per_million_tokens(
+        cls,
+        *,
+        input: str | int | float | Decimal,
+        output: str | int | float | Decimal,
+        cache_read: str | int | float | Decimal | None = None,
+        cache_write: str | int | float | Decimal | None = None,
+        input_tokens_max: int | None = None,
+        output_tokens_max: int | None = None,
+        source: str = "user",
+    ) -> "UserPrice":
+        """
+        From dollars per million tokens, exactly.
+
+        Raises:
+            ValueError: One is negative, NaN, a boolean, no number, or finer than six decimals.
+        """
+        return cls(
+            input=_picodollars("input", input),
+            output=_picodollars("output", output),
+            cache_read=None if cache_read is None else _picodollars("cache_read", cache_read),
+            cache_write=None if cache_write is None else _picodollars("cache_write", cache_write),
+            input_tokens_max=input_tokens_max,
+            output_tokens_max=output_tokens_max,
+            source=source,
+        )
+
+
+def parse_price(text: str) -> tuple[str, UserPrice]:
+    """
+    A model and its price as ``--price`` takes them: ``gpt-4o=2.50/10``, dollars per million tokens.
+
+    Returns:
+        The model's name (also ``provider/model``, also with a trailing ``*``) and the price.
+
+    Raises:
+        ValueError: It reads otherwise; says what was expected.
+    """
+    model, equals, prices = text.rpartition("=")
+    parts = [part.strip() for part in prices.split("/")]
+    if not equals or not model.strip() or len(parts) not in (2, 3) or "" in parts:
+        raise ValueError(f"a price must be {_EXPECTED}, got {text!r}")
+    names = ("input", "output", "cache_read")
+    try:
+        price = UserPrice.per_million_tokens(**dict(zip(names, parts, strict=False)), source="--price")  # type: ignore[arg-type]  # The names are the fields'.
+    except ValueError as exc:
+        raise ValueError(f"{exc} in {text!r}; a price is {_EXPECTED}") from None
+    return model.strip(), price
+
+
+def find_user_price(user: Mapping[str, UserPrice], provider: str, model: str) -> UserPrice | None:
+    """
+    The price given for a model: by ``provider/model``, by its name alone, else by the longest name that ends in ``*``.
+    """
+    names = (f"{provider}/{model}", model)
+    for name in names:
+        if name in user:
+            return user[name]
+    patterns = [
+        key for key in user if key.endswith("*") and any(name.startswith(key.removesuffix("*")) for name in names)
+    ]
+    return user[max(patterns, key=len)] if patterns else None
+
+
+def model_price(
+    price: UserPrice, *, provider: str, model: str, listed: ModelPrice | None, limits: tuple[int | None, int | None]
+) -> ModelPrice:
+    """
+    A user's price as the price of a model; fees and limits that the user does not name are those of the card.
+
+    Args:
+        listed: The card's own price of the model, if it has one.
+        limits: The model's largest input and output where the card has no price of it.
+    """
+    slots: dict[str, Slot] = {
+        "input": price.input,
+        "output": price.output,
+        "cache_read": price.cache_read,
+        "cache_write_5m": price.cache_write,
+        "audio_input": price.input,
+        "audio_output": price.output,
+    }
+    if listed is not None:
+        slots.update((fee, listed.fee(fee)) for fee in ("request", "web_search", "file_search"))
+        limits = (listed.input_tokens_max, listed.output_tokens_max)
+    return ModelPrice(
+        model=model,
+        provider=provider,
+        source=price.source,
+        rules=[Rule(None, None, None, slots)],
+        input_tokens_max=limits[0] if price.input_tokens_max is None else price.input_tokens_max,
+        output_tokens_max=limits[1] if price.output_tokens_max is None else price.output_tokens_max,
+        every_tier=True,
+    )
+
+
+def _picodollars(name: str, dollars: str | int | float | Decimal) -> int:
+    """
+    Dollars per million tokens as picodollars per token: a nanodollar per million is a thousandth of one.
+    """
+    exact = nanodollars(dollars, name=name)
+    if exact % PICODOLLARS_PER_NANODOLLAR:
+        raise ValueError(f"{name} must have at most six decimals (whole picodollars a token), got {dollars!r}")
+    return exact // PICODOLLARS_PER_NANODOLLAR
