@@ -163,6 +163,13 @@ class DeadlinePassed(BudgetExceeded):
     Raised when a call is asked for after the scope's time ran out. ``limit`` and ``spent`` are whole seconds.
     """
 
+    @classmethod
+    def after(cls, *, scope: str, seconds: int, source: str = "") -> "DeadlinePassed":
+        return cls(scope=scope, meter="seconds", limit=seconds, spent=seconds, reserved=0, requested=0, source=source)
+
+    def headline(self) -> str:
+        return self.message().partition("\n")[0]
+
     def message(self) -> str:
         return (
             f"{self.scope} had {show_seconds(self.limit)} and they are over; no call is started.\n"

@@ -1,0 +1,116 @@
+"""
+Tokens that no request shows: what providers add around messages and tools, and the most that an image can be.
+
+Dated data. ``tests/wire/test_bounds.py`` holds it against every recorded exchange; the largest excess found there, in
+brackets below, is what a constant has to cover, and each has a wide margin above it.
+"""
+
+from dataclasses import dataclass
+
+from solvent.wire._call import Call
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overhead:
+    """
+    Tokens beyond the text itself.
+
+    Attributes:
+        request: The frame of a request, with a system prompt that the host's template may bring along.
+        message: The frame of one message.
+        tool: The frame of one tool.
+        tools: The hidden prompt of a request that has tools, or an output schema.
+    """
+
+    request: int
+    message: int
+    tool: int
+    tools: int
+
+
+# Source: recorded exchanges of 2024 to 2026, measured 2026-11-21: OpenAI (none; 3 a message, 3 a reply and the role are
+# documented), Anthropic (446 with tools; up to 530 documented in "Tool use", "Pricing"), Groq (446 with tools), DeepSeek
+# (56 without), Cerebras and Groq's gpt-oss (31 without), OpenRouter (317 with tools, 53 without).
+_OPENAI = Overhead(request=64, message=16, tool=48, tools=300)
+_ANTHROPIC = Overhead(request=64, message=16, tool=48, tools=900)
+_OTHERS = Overhead(request=320, message=16, tool=48, tools=900)
+_BY_PROVIDER = {"anthropic": _ANTHROPIC, "azure": _OPENAI, "openai": _OPENAI}
+
+# Tools whose definition the provider writes. Source: recorded memory tool (1,469), and Anthropic API guide, pages "Bash
+# tool" (245), "Text editor tool" (700) and "Computer use tool" (735 and a prompt of 499), read 2026-11-21.
+_TYPED_TOOLS = {
+    "apply_patch": 1_200,
+    "bash_": 800,
+    "computer": 2_500,
+    "local_shell": 1_200,
+    "memory_": 3_000,
+    "shell": 1_200,
+    "text_editor_": 1_600,
+}
+
+# The most tokens of one image, by the longest prefix of the model's name. Tiles: base + 8 tiles (768 × 2,048 pixels);
+# patches: 1,536 × the model's multiplier; from gpt-5.4 on 10,000 patches × the largest multiplier known.
+# Source: OpenAI API guide, "Images and vision", "Calculating costs", read 2026-11-21.
+_OPENAI_IMAGES = {
+    "computer-use-preview": 1_097,
+    "gpt-4-turbo": 1_445,
+    "gpt-4-vision": 1_445,
+    "gpt-4.1": 1_445,
+    "gpt-4.1-mini": 2_489,
+    "gpt-4.1-nano": 3_779,
+    "gpt-4.5": 1_445,
+    "gpt-4o": 1_445,
+    "gpt-4o-mini": 48_169,
+    "gpt-5": 3_779,
+    "gpt-5.4": 24_600,
+    "gpt-5.5": 24_600,
+    "gpt-5.6": 24_600,
+    "o1": 1_275,
+    "o3": 1_275,
+    "o4-mini": 2_642,
+}
+# Source: Anthropic API guide, "Images and vision", read 2026-11-21: 1,600 up to 4.6, from Opus 4.7 on 4,784.
+_ANTHROPIC_IMAGES = {
+    "claude-": 4_784,
+    "claude-3": 1_600,
+    **{
+        f"claude-{name}-4{minor}": 1_600
+        for name in ("haiku", "opus", "sonnet")
+        for minor in ("-0", "-1", "-2", "-5", "-6")
+    },
+}
+
+
+def overhead(call: Call) -> int:
+    """
+    The most tokens that the provider adds to what ``head`` and ``items`` count, images aside.
+    """
+    of = _BY_PROVIDER.get(call.provider, _OTHERS)
+    total = of.request + of.message * len(call.items)
+    if call.tools or call.structured_output:
+        total += of.tools + of.tool * call.tools + _typed_tools(call)
+    return total
+
+
+def image_tokens_max(call: Call) -> int | None:
+    """
+    The most tokens that one image can be; ``None`` when nobody says, which means the model's largest input.
+    """
+    maker, _, model = call.model.rpartition("/")
+    if call.provider == "anthropic" or (call.provider == "openrouter" and maker == "anthropic"):
+        return _longest_prefix(_ANTHROPIC_IMAGES, model.replace(".", "-"))
+    if call.provider in ("azure", "openai") or (call.provider == "openrouter" and maker == "openai"):
+        return _longest_prefix(_OPENAI_IMAGES, model)
+    return None
+
+
+def _typed_tools(call: Call) -> int:
+    tools = call.request.get("tools")
+    kinds = [tool.get("type") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    named = [kind for kind in kinds if isinstance(kind, str)]
+    return sum(tokens for kind in named for start, tokens in _TYPED_TOOLS.items() if kind.startswith(start))
+
+
+def _longest_prefix(table: dict[str, int], name: str) -> int | None:
+    found = [prefix for prefix in table if name.startswith(prefix)]
+    return table[max(found, key=len)] if found else None

@@ -1,0 +1,167 @@
+"""
+What a call is charged, what is in its way, and how far it could be cut to fit: the pure part of the ladder (DESIGN §7).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from solvent._booking import Booking
+from solvent._estimate import Bound
+from solvent._ledger import Account, Balance, Charge, Refusal
+from solvent._limits import Limit, Scope, resets_at
+
+PROMPT_METERS = frozenset({"usd", "tokens", "input_tokens"})  # A bound of the input decides about these.
+OUTPUT_METERS = frozenset({"usd", "tokens", "output_tokens"})
+BOUNDED_METERS = PROMPT_METERS | {"output_tokens"}
+# Stands in for an output that nothing caps, so that the ladder can ask how much of it would fit. No model writes more.
+OUTPUT_UNKNOWN = 2**31 - 1
+CALL = "call"  # The scope that a limit of a single call is reported under; it has no account.
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """
+    The accounts on a call's path, each with the limit in force (``None``: counted, not limited).
+
+    A run's own dollars and calls are always counted: they carry its running total.
+    """
+
+    places: tuple[tuple[Account, Limit | None], ...]
+    per_call: tuple[Limit, ...] = ()
+
+    @classmethod
+    def on(cls, scope: Scope, limits: Sequence[tuple[str, Limit]], per_call: tuple[Limit, ...]) -> "Charges":
+        places: dict[Account, Limit | None] = {
+            Account(place, limit.meter, limit.window_key): limit for place, limit in limits
+        }
+        run = next((part for part in scope.path() if part.parts[-1][0] == "run"), scope)
+        for meter in ("usd", "calls"):
+            places.setdefault(Account(str(run), meter), None)
+        return cls(tuple(places.items()), per_call)
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(account for account, _ in self.places)
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """
+        The meters that some limit on the path (or of the call itself) needs to know.
+        """
+        meters = {account.meter for account, limit in self.places if limit is not None}
+        return frozenset(meters | {limit.meter for limit in self.per_call})
+
+    def source(self, account: Account) -> str:
+        limits: dict[Account, Limit | None] = dict(self.places)
+        limit = limits.get(account)
+        if limit is None and account.scope == CALL:
+            limit = next((limit for limit in self.per_call if limit.meter == account.meter), None)
+        return limit.source if limit else ""
+
+    def of(self, bound: Bound, *, retry: bool) -> tuple[Charge, ...]:
+        """
+        The charges of a call so bounded. What has no bound and no limit is counted when it is known.
+        """
+        counts = {"calls": 1, "parallel": 1, "retries": int(retry), "branches": 0, "tool_calls": 0}
+        return tuple(
+            Charge(
+                account=account,
+                amount=(bound.amount(account.meter) or 0) if account.meter in BOUNDED_METERS else counts[account.meter],
+                limit=limit.amount if limit else None,
+            )
+            for account, limit in self.places
+        )
+
+    def call_refusal(self, bound: Bound) -> Refusal | None:
+        """
+        A refusal by a limit of the single call, which has no account; ``None`` when all of them hold.
+        """
+        for limit in self.per_call:
+            amount = bound.amount(limit.meter) or 0
+            if amount > limit.amount:
+                account = Account(CALL, limit.meter)
+                charge = Charge(account=account, amount=amount, limit=limit.amount)
+                balance = Balance(account=account, limit=limit.amount)
+                return Refusal(charge=charge, balance=balance, balances=(balance,))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """
+    What keeps a call from fitting: one charge, its balance, and whether waiting can help.
+    """
+
+    charge: Charge
+    balance: Balance
+    passes: bool
+
+
+def obstacle(refusal: Refusal, charges: Sequence[Charge], *, wait_seconds: float, now: datetime) -> Obstacle:
+    """
+    The charge that decides: one that no waiting can help, if there is one, else the first that is held.
+    """
+    held = None
+    # The charges may be those of a shrunk call by now; the refusal's own is that of its last try.
+    asked = {charge.account: charge for charge in (refusal.charge, *charges)}
+    for balance in refusal.balances:
+        charge = asked[balance.account]
+        if balance.limit is None or balance.spent + balance.reserved + charge.amount <= balance.limit:
+            continue
+        if not _passes(charge, balance, wait_seconds=wait_seconds, now=now):
+            return Obstacle(charge, balance, passes=False)
+        held = held or Obstacle(charge, balance, passes=True)
+    return held or Obstacle(asked[refusal.charge.account], refusal.balance, passes=True)
+
+
+def _passes(charge: Charge, balance: Balance, *, wait_seconds: float, now: datetime) -> bool:
+    assert balance.limit is not None
+    if charge.amount > balance.limit:
+        return False
+    if balance.spent + charge.amount <= balance.limit or charge.account.window == "minute":
+        return True
+    reset = resets_at(charge.account.window, now=now)
+    return reset is not None and (reset - now).total_seconds() <= wait_seconds
+
+
+def affordable(
+    balances: Sequence[Balance], per_call: Sequence[Limit], *, most: int, bound_at: Callable[[int], Bound]
+) -> int:
+    """
+    The largest output cap that fits into what remains, the tightest limit deciding; 0 when none does.
+
+    Args:
+        balances: The limited accounts as they stand.
+        most: The cap is not above this.
+        bound_at: The call's bound under a cap; every amount of it rises with the cap.
+    """
+    rooms = [(b.account.meter, b.remaining) for b in balances if b.remaining is not None]
+    rooms += [(limit.meter, limit.amount) for limit in per_call]
+    rooms = [(meter, room) for meter, room in rooms if meter in BOUNDED_METERS]
+
+    def fits(cap: int) -> bool:
+        bound = bound_at(cap)
+        return all((amount := bound.amount(meter)) is not None and amount <= (room or 0) for meter, room in rooms)
+
+    low, high = 0, most
+    if not fits(0):
+        return 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def actual(booking: Booking) -> Mapping[str, int]:
+    """
+    What a settlement books, by meter. A meter that is not named closes at what was reserved.
+    """
+    amounts = {"calls": 1}
+    if booking.cost_nanodollars is not None:
+        amounts["usd"] = booking.cost_nanodollars
+    if booking.usage is not None:
+        usage = booking.usage
+        amounts["input_tokens"], amounts["output_tokens"] = usage.input_tokens, usage.output_tokens
+        amounts["tokens"], amounts["tool_calls"] = usage.tokens, usage.tool_calls
+    return amounts

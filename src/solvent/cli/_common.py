@@ -1,0 +1,60 @@
+"""
+What the commands share: which ledger they mean, and how they end when something is wrong.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from solvent.errors import SolventError
+from solvent.stores import default_url, open_store
+from solvent.stores._protocol import Store
+
+EXIT_FAILED = 1
+EXIT_LEDGER = 4  # And settings (DESIGN §11).
+
+
+def ledger_url(option: str | None) -> str:
+    """
+    The ledger that is meant: the option's, else ``SOLVENT_LEDGER``, else the one in the user's state folder.
+    """
+    return option or os.environ.get("SOLVENT_LEDGER") or default_url()
+
+
+def fail(error: Exception | str, code: int) -> NoReturn:
+    """
+    End the command with an error's message on standard error.
+    """
+    print(f"solvent: {error}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def ledger_exists(url: str) -> bool:
+    """
+    Whether there is something to read: opening a file that is not there would make an empty ledger of a typing error.
+    """
+    scheme, _, path = url.partition(":///")
+    try:
+        return scheme != "sqlite" or Path(path).expanduser().exists()
+    except OSError:
+        return True  # The store will say what is in the way.
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Store]:
+    """
+    The ledger, open to be read; its errors end the command with their message and code 4.
+    """
+    try:
+        store = open_store(url)
+        try:
+            yield store
+        finally:
+            store.close()
+    except SolventError as error:
+        fail(error, EXIT_LEDGER)

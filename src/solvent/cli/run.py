@@ -1,0 +1,232 @@
+"""
+``solvent run``: one command, held to a budget.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from solvent import _amounts
+from solvent._limits import Limit, Meter
+from solvent.cli._common import EXIT_LEDGER, fail, ledger_url
+from solvent.errors import SolventError
+from solvent.policy import Policy
+from solvent.prices import UserPrice, parse_price
+from solvent.run._settings import RunSettings, outer_gateway, scope_of_run
+
+if TYPE_CHECKING:
+    from solvent.events import Event
+    from solvent.run._session import Ended
+    from solvent.stores._batcher import Ledger
+
+T = TypeVar("T")
+
+
+def _option(panel: str, help: str, *names: str, metavar: str | None = None) -> Any:  # As typer types its options.
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar)
+
+
+def _limit(help: str, metavar: str = "N") -> Any:
+    return _option("Limits", help, metavar=metavar)
+
+
+def _way(help: str, *names: str, metavar: str | None = None) -> Any:
+    return _option("How", help, *names, metavar=metavar)
+
+
+def _output(help: str, *names: str, metavar: str | None = None) -> Any:
+    return _option("Report", help, *names, metavar=metavar)
+
+
+def run(
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND…", show_default=False)] = None,
+    usd: Annotated[str | None, _limit("Dollars, such as 2 or 0.50.", "AMOUNT")] = None,
+    tokens: Annotated[str | None, _limit("Tokens read and written, such as 500k.")] = None,
+    input_tokens: Annotated[str | None, _limit("Tokens read.")] = None,
+    output_tokens: Annotated[str | None, _limit("Tokens written.")] = None,
+    calls: Annotated[str | None, _limit("Requests that reach a provider.")] = None,
+    tool_calls: Annotated[str | None, _limit("Tool executions that models ask for.")] = None,
+    retries: Annotated[str | None, _limit("Requests that repeat a failed one.")] = None,
+    parallel: Annotated[str | None, _limit("Calls open at the same time.")] = None,
+    time: Annotated[str | None, _limit("Time, such as 90s, 10m or 1h30m.", "TIME")] = None,
+    name: Annotated[str | None, _way("Name the run; the budget of an existing one goes on.")] = None,
+    price: Annotated[
+        list[str] | None,
+        _way("A model's price, dollars per million tokens; may be repeated.", metavar="MODEL=IN/OUT"),
+    ] = None,
+    policy: Annotated[Path | None, _way("Limits and prices from a solvent.yaml.", metavar="FILE")] = None,
+    ledger: Annotated[str | None, _way("The ledger, instead of the default one.", metavar="URL")] = None,
+    keys: Annotated[
+        Literal["swap", "pass"], _way("Give the program stand-ins for its provider keys, or the keys themselves.")
+    ] = "swap",
+    on_refusal: Annotated[
+        Literal["continue", "stop"], _way("Let the program go on after a refused call, or end it.")
+    ] = "continue",
+    wait: Annotated[
+        str | None, _way("How long a call may wait for room that open calls hold (30s).", metavar="TIME")
+    ] = None,
+    report: Annotated[Path | None, _output("Write the report to FILE, not to standard error.", metavar="FILE")] = None,
+    as_json: Annotated[bool, _output("The report as JSON.", "--json")] = False,
+    live: Annotated[bool, _output("A line on standard error for every call.", "--live")] = False,
+    quiet: Annotated[bool, _output("No report.", "--quiet")] = False,
+) -> None:
+    """
+    Run a program and hold its model calls to a budget.
+
+    Every call is paid for before it is made: the most it can cost is set aside, what would pass a limit is refused,
+    and the real cost is booked after. Without limits everything is recorded and nothing is refused.
+
+    Example: solvent run --usd 2 --calls 200 --time 10m -- python agent.py
+    """
+    if not command:
+        raise typer.BadParameter("no command given; write it after the options: solvent run --usd 2 -- python agent.py")
+    limits = {
+        "usd": usd,
+        "tokens": tokens,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "calls": calls,
+        "tool_calls": tool_calls,
+        "retries": retries,
+        "parallel": parallel,
+    }
+    try:
+        read = _policy(policy, prices=_usage(lambda: dict(parse_price(text) for text in price or ())), wait=wait)
+        settings = RunSettings(
+            command=command,
+            scope=_usage(lambda: scope_of_run(name, command)),
+            named=name is not None,
+            limits=tuple(_usage(lambda: _limits(limits))),
+            ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
+            policy=read,
+            time_seconds=None if time is None else _usage(lambda: _amounts.seconds(time, name="--time")),
+            keys=keys,
+            on_refusal=on_refusal,
+            report=report,
+            json=as_json,
+            live=live,
+            quiet=quiet,
+        )
+        code = _run(
+            settings, os.environ, refused=_of_the_outer_run(policy, ledger, price, keys, on_refusal, wait, live)
+        )
+    except SolventError as error:
+        fail(error, EXIT_LEDGER)
+    raise typer.Exit(code)
+
+
+def _usage(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _limits(texts: Mapping[str, str | None]) -> list[Limit]:
+    limits = []
+    for name, text in texts.items():
+        if text is not None:
+            flag, meter = f"--{name.replace('_', '-')}", _METERS[name]
+            read = _amounts.nanodollars if meter == "usd" else _amounts.count
+            limits.append(Limit(meter=meter, amount=read(text, name=flag), source=flag))
+    return limits
+
+
+_METERS: Mapping[str, Meter] = {
+    "calls": "calls",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "parallel": "parallel",
+    "retries": "retries",
+    "tokens": "tokens",
+    "tool_calls": "tool_calls",
+    "usd": "usd",
+}
+
+
+def _policy(path: Path | None, *, prices: Mapping[str, UserPrice], wait: str | None) -> Policy:
+    if path is None:
+        policy = Policy()
+    else:
+        from solvent.policy._read import read_policy
+
+        policy = read_policy(path)
+    if wait is not None:
+        policy = replace(policy, wait_seconds=_usage(lambda: _amounts.seconds(wait, name="--wait")))
+    return replace(policy, prices={**policy.prices, **prices})
+
+
+def _of_the_outer_run(*options: object) -> list[str]:
+    """
+    Options that a run inside another one cannot have, for the outer run's gateway decides about them.
+    """
+    names = ("--policy", "--ledger", "--price", "--keys", "--on-refusal", "--wait", "--live")
+    defaults: tuple[object, ...] = (None, "swap", "continue", False, [])
+    return [name for name, value in zip(names, options, strict=True) if value not in defaults]
+
+
+def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str]) -> int:
+    from solvent.run._session import run as run_session
+    from solvent.stores import open_store
+    from solvent.stores._batcher import Ledger
+
+    outer, inner = outer_gateway(environ), ""
+    if outer is not None:
+        if refused:
+            raise typer.BadParameter(f"{', '.join(refused)}: inside another solvent run these belong to the outer one")
+        from solvent.run._nested import open_scope, run_nested
+
+        settings, inner = open_scope(settings, outer)
+    ledger = Ledger(open_store(settings.ledger))
+    try:
+        ledger.store.expire()
+        if outer is None:
+            ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
+        else:
+            ended = run_nested(settings, ledger, environ, outer=outer, inner=inner)
+        _tell(settings, ledger, ended)
+    finally:
+        ledger.close()
+    return ended.code
+
+
+def _tell(settings: RunSettings, ledger: "Ledger", ended: "Ended") -> None:
+    """
+    What a person has to know at the end: why nothing ran, that nothing came by, and the report.
+    """
+    if ended.reason == "not_found":
+        print(f"solvent: {settings.command[0]}: command not found", file=sys.stderr)
+    elif ended.reason == "not_executable":
+        print(f"solvent: {settings.command[0]}: {ended.detail or 'cannot be executed'}", file=sys.stderr)
+    if settings.quiet:
+        return
+    from solvent.report import summarize, to_json, write
+
+    report = summarize(ledger.store, str(settings.scope))
+    if settings.report is not None:
+        with settings.report.open("w", encoding="utf-8") as file:
+            _write_report(settings, report, file, write, to_json)
+        return
+    _write_report(settings, report, sys.stderr, write, to_json)
+
+
+def _write_report(settings: RunSettings, report: Any, stream: Any, write: Any, to_json: Any) -> None:
+    if settings.json:
+        import json
+
+        print(json.dumps(to_json(report), indent=2), file=stream)
+    else:
+        write(report, stream, environment=os.environ, ledger=None)
+
+
+def _print_live(event: "Event") -> None:
+    from solvent.run._live import line
+
+    text = line(event)
+    if text:
+        print(f"solvent: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,104 @@
+"""
+What happened to calls, as frozen records for whoever listens.
+
+Listeners run outside every lock, after the books are done, and cannot break a call.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from solvent._ledger import CallRecord
+from solvent.errors import SolventError
+
+_log = logging.getLogger("solvent")
+_log.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallAdmitted:
+    """
+    A reservation was made; the call goes out now.
+    """
+
+    id: str
+    scope: str
+    call: CallRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallRefused:
+    """
+    A call was refused before anything was sent.
+
+    ``began`` and ``answered`` are seconds of one monotonic clock.
+    """
+
+    id: str
+    scope: str
+    call: CallRecord
+    error: SolventError
+    began: float
+    answered: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallClosed:
+    """
+    A call's reservation was settled or released.
+
+    Attributes:
+        overrun_nanodollars: Booked above what was reserved.
+        cut_at_length: The reply ended at an output cap; with a shrunk call that is what the shrinking cost.
+        run_total_nanodollars: Spent by the call's run until now.
+    """
+
+    id: str
+    scope: str
+    call: CallRecord
+    overrun_nanodollars: int = 0
+    cut_at_length: bool = False
+    run_total_nanodollars: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PriceAssumed:
+    """
+    A model without a price is priced as another one, because the policy says so. Once a model.
+    """
+
+    model: str
+    priced_as: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreFailed:
+    """
+    The ledger did not take an operation; a reservation that it holds stays and expires in full.
+    """
+
+    id: str
+    error: SolventError
+
+
+Event = CallAdmitted | CallClosed | CallRefused | PriceAssumed | StoreFailed
+Listener = Callable[[Event], None]
+
+
+class Listeners:
+    """
+    Who wants to hear of events.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+
+    def add(self, listener: Listener) -> None:
+        self._listeners = (*self._listeners, listener)
+
+    def tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:  # A listener's fault is its own; the call it heard of goes on.
+                _log.exception("a listener failed on %s", type(event).__name__)

@@ -1,0 +1,37 @@
+"""
+One line for each call, for whoever watches a run.
+"""
+
+from solvent._amounts import show_dollars
+from solvent.errors import BudgetExceeded
+from solvent.events import CallClosed, CallRefused, Event, PriceAssumed, StoreFailed
+
+
+def line(event: Event) -> str | None:
+    """
+    What happened, in one line; ``None`` for what needs none.
+    """
+    match event:
+        case CallClosed(call=call, run_total_nanodollars=total):
+            usage = call.usage or {}
+            cost = "unpriced" if call.cost_nanodollars is None else show_dollars(call.cost_nanodollars)
+            parts = [
+                f"{call.model_used or call.model_asked}",
+                f"{usage.get('input_tokens', 0):,} in, {usage.get('output_tokens', 0):,} out",
+                f"{cost} ({call.estimated})" if call.estimated else cost,
+            ]
+            if call.status != "200":
+                parts.append(f"status {call.status}")
+            if total is not None:
+                parts.append(f"{show_dollars(total)} so far")
+            return " · ".join([*parts, *(call.rungs or ())])
+        case CallRefused(error=BudgetExceeded() as error):
+            return f"refused: {error.headline()}"
+        case CallRefused(error=error):
+            return f"refused: {str(error).partition(chr(10))[0]}"
+        case PriceAssumed(model=model, priced_as=other):
+            return f"{model} has no price and is priced as {other}"
+        case StoreFailed(error=error):
+            return f"{error}"
+        case _:
+            return None

@@ -1,0 +1,190 @@
+"""
+One ``solvent run``: a ledger, a gateway on a loopback port, one command, and what happens when its budget is spent.
+"""
+
+import asyncio
+import secrets
+import select
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from solvent._ids import new_id
+from solvent._ledger import Account, CallRecord, Charge, Note
+from solvent.run._guardian import FORWARDED
+from solvent.run._settings import RunSettings
+from solvent.run._warden import Exited, Lost, NotExecutable, NotFound, Result, Warden
+from solvent.stores._batcher import Ledger
+
+if TYPE_CHECKING:
+    from solvent.events import Event
+    from solvent.gateway._environment import Prepared
+
+EXIT_BUDGET = 3
+# A program that asks twenty times in a row for what it cannot have has not understood, and will not.
+REFUSALS_MAX = 20
+# A command that is over before it could ask for anything needs no gateway; one that asks at once waits so long.
+LOAD_SECONDS = 0.03
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """
+    How a run ended.
+
+    Attributes:
+        code: For the shell: the command's own, or 3 where the budget ended it.
+        reason: ``exited``, ``signal``, ``budget``, ``deadline``, ``not_found``, ``not_executable`` or ``lost``.
+        detail: What the system said, where it said something.
+    """
+
+    code: int
+    reason: str
+    detail: str = ""
+
+
+def run(
+    settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, live: Callable[["Event"], None] | None = None
+) -> Ended:
+    """
+    Run the command under its budget, and write into the journal that it began and how it ended.
+
+    Raises:
+        SettingsError, StoreUnavailable, LedgerCorrupt: Nothing was started.
+    """
+    from solvent.gateway._environment import prepare
+    from solvent.gateway._server import bind_loopback, loop_factory
+
+    listening, token = bind_loopback(), secrets.token_urlsafe(24)
+    port: int = listening.getsockname()[1]
+    prepared = prepare(environ, port=port, token=token, scope=str(settings.scope), keys=settings.keys)
+    write_open(ledger, settings)
+    # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
+    warden = Warden.start(settings.command, env={**prepared.environment, "SOLVENT_LEDGER": ledger.store.url})
+    session = _Session(settings, ledger, warden, live)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        ended = runner.run(session.main(prepared, listening, token))
+    listening.close()
+    write_close(ledger, settings, ended)
+    return ended
+
+
+def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
+    scope = str(settings.scope)
+    limits = {Account(scope, limit.meter, limit.window_key): limit.amount for limit in settings.limits}
+    charges = tuple(Charge(account=account, amount=0, limit=limit) for account, limit in limits.items())
+    call = CallRecord(started=time.time_ns(), parent_id=parent)
+    ledger.do(Note(kind="open", id=new_id(), scope=scope, charges=charges, call=call))
+
+
+def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> None:
+    call = CallRecord(ended=time.time_ns(), reason=ended.reason, status=str(ended.code))
+    ledger.do(Note(kind="close", id=new_id(), scope=str(settings.scope), call=call))
+
+
+def ended_by(result: Result) -> Ended:
+    """
+    How a run ended whose command came to its own end.
+    """
+    match result:
+        case Exited(code=code):
+            return Ended(code=code, reason="signal" if 128 < code <= 128 + 64 else "exited")
+        case NotFound(code=code):
+            return Ended(code=code, reason="not_found")
+        case NotExecutable(code=code, reason=detail):
+            return Ended(code=code, reason="not_executable", detail=detail)
+        case Lost(code=code):
+            return Ended(code=code, reason="lost")
+
+
+class _Session:
+    """
+    The running part: the gateway, the deadline, the refusals in a row, and the signals for the command.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        ledger: Ledger,
+        warden: Warden,
+        live: Callable[["Event"], None] | None,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._warden = warden
+        self._live = live
+        self._refusals = 0
+        self._answered = 0.0
+
+    async def main(self, prepared: "Prepared", listening: socket.socket, token: str) -> Ended:
+        loop = asyncio.get_running_loop()
+        for number in FORWARDED:
+            loop.add_signal_handler(number, self._warden.signal, number)
+        self._verdict: asyncio.Future[str] = loop.create_future()
+        if self._settings.time_seconds is not None:
+            loop.call_later(self._settings.time_seconds, self._decide, "deadline")
+        waiting = loop.create_task(self._warden.wait())
+        await asyncio.wait({waiting}, timeout=LOAD_SECONDS)
+        if waiting.done() and not _asked_for(listening):
+            return ended_by(waiting.result())
+        return await self._guarded(waiting, prepared, listening, token)
+
+    async def _guarded(
+        self, waiting: asyncio.Task[Result], prepared: "Prepared", listening: socket.socket, token: str
+    ) -> Ended:
+        from solvent._guard import Guard
+        from solvent.errors import DeadlinePassed
+        from solvent.events import Listeners
+        from solvent.gateway._app import Gateway
+        from solvent.gateway._server import Server
+
+        settings, listeners = self._settings, Listeners()
+        listeners.add(self._hear)
+        guard = Guard(self._ledger, policy=settings.policy, listeners=listeners)
+        guard.open(settings.scope, settings.limits)
+        routes = {token: settings.scope}
+        gateway = Gateway(guard=guard, upstreams=prepared.upstreams, keys=prepared.keys, routes=routes)
+        server = Server(gateway, listening)
+        await server.start()
+        alive = asyncio.create_task(guard.keep_alive())
+        first: set[asyncio.Future[Any]] = {waiting, self._verdict}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        by_verdict = not waiting.done()
+        ended = Ended(code=EXIT_BUDGET, reason=self._verdict.result()) if by_verdict else ended_by(waiting.result())
+        if ended.reason == "deadline":
+            seconds = round(settings.time_seconds or 0)
+            guard.stop(DeadlinePassed.after(scope=str(settings.scope), seconds=seconds, source="--time"))
+            await gateway.close("the time of this run is over (--time)")
+        await self._warden.end()
+        await server.stop()
+        await guard.drain()
+        alive.cancel()
+        return ended
+
+    def _decide(self, reason: str) -> None:
+        if not self._verdict.done():
+            self._verdict.set_result(reason)
+
+    def _hear(self, event: "Event") -> None:
+        from solvent.events import CallClosed, CallRefused
+
+        if self._live is not None:
+            self._live(event)
+        if isinstance(event, CallClosed):
+            self._refusals = 0
+        elif isinstance(event, CallRefused):
+            # Refusals of calls that were made at the same time say nothing about the program's persistence.
+            if event.began >= self._answered:
+                self._refusals += 1
+                self._answered = event.answered
+            if self._settings.on_refusal == "stop" or self._refusals >= REFUSALS_MAX:
+                self._decide("budget")
+
+
+def _asked_for(listening: socket.socket) -> bool:
+    """
+    Whether somebody is waiting to be let in.
+    """
+    return bool(select.select([listening], [], [], 0)[0])
