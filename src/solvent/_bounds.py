@@ -29,8 +29,8 @@ class Overhead:
 
 
 # Source: recorded exchanges of 2024 to 2026, measured 2026-11-21: OpenAI (none; 3 a message, 3 a reply and the role are
-# documented), Anthropic (446 with tools; up to 530 documented in "Tool use", "Pricing"), Groq (446 with tools), DeepSeek
-# (56 without), Cerebras and Groq's gpt-oss (31 without), OpenRouter (317 with tools, 53 without).
+# documented), Anthropic (415 with tools; up to 530 documented in "Tool use", "Pricing"), Groq (446 with tools),
+# DeepSeek (56 without), Cerebras and Groq's gpt-oss (31 without), OpenRouter (317 with tools, 53 without).
 _OPENAI = Overhead(request=64, message=16, tool=48, tools=300)
 _ANTHROPIC = Overhead(request=64, message=16, tool=48, tools=900)
 _OTHERS = Overhead(request=320, message=16, tool=48, tools=900)

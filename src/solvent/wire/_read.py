@@ -1,0 +1,137 @@
+"""
+Strict reading of what requests and replies say: a count is a whole number, or it is refused in so many words.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from solvent._amounts import check_amount
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+_EMPTY: Mapping[str, Any] = {}
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """
+    ``value`` when it is a JSON object, else an empty one.
+    """
+    return value if isinstance(value, dict) else _EMPTY
+
+
+def objects(value: object) -> Iterable[Mapping[str, Any]]:
+    """
+    The objects of a JSON list; nothing of anything else.
+    """
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
+
+
+def text(value: object) -> str | None:
+    """
+    ``value`` when it is a text with something in it.
+    """
+    return value if isinstance(value, str) and value else None
+
+
+def safe_name(value: object) -> str | None:
+    """
+    ``value`` when it can be a type or a code; never a sentence, for those may quote the prompt.
+    """
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+
+
+def count(source: Mapping[str, Any], name: str) -> int:
+    """
+    A count that a reply tells; 0 when it is missing or null.
+
+    Raises:
+        ValueError: It is boolean, fractional, text, negative or above 2^53 - 1.
+    """
+    value = source.get(name)
+    return 0 if value is None else check_amount(name, value)
+
+
+def model_name(request: Mapping[str, Any], otherwise: str | None = None) -> str:
+    """
+    The model that a request names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    name = request.get("model")
+    if name is None and otherwise is not None:
+        return otherwise
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"model must be the name of a model, got {_show(name)}")
+    return name
+
+
+def cap(request: Mapping[str, Any], name: str) -> int | None:
+    """
+    An output cap that a request names; ``None`` when it names none.
+
+    Raises:
+        ValueError: It is no whole number, or larger than a number can be.
+    """
+    value = request.get(name)
+    if value is None:
+        return None
+    if type(value) is not int:
+        raise ValueError(f"{name} must be a whole number of tokens, got {_show(value)}")
+    # Several hosts read -1 as "no cap", so a negative one must not bound anything.
+    return None if value < 0 else check_amount(name, value)
+
+
+def listed(request: Mapping[str, Any], name: str) -> list[Any]:
+    """
+    A list that a request may have; empty when it is missing or null.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    value = request.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list, got {_show(value)}")
+    return value
+
+
+def retry_count(headers: Mapping[str, str]) -> int:
+    """
+    Which attempt this is by the client's own count, 0 for the first.
+
+    Source:
+        openai 3.54.0 and anthropic 2.12.0, ``_base_client.py``: header ``x-stainless-retry-count``, read 2026-11-21.
+    """
+    value = headers.get("x-stainless-retry-count", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0
+
+
+def all_written(written: int, reasoning: int, *, read: int, total: int) -> tuple[int, int]:
+    """
+    Output with its reasoning, and the reasoning of it: Gemini and xAI leave it out of the output, not out of the total.
+
+    Source:
+        Recorded replies of Gemini; xAI API reference, "Chat completions", read 2026-11-21.
+    """
+    if total > read:
+        written = max(written, total - read)
+    elif reasoning > written:
+        written += reasoning
+    return written, min(reasoning, written)
+
+
+def merged(first: Any, second: Any) -> Any:
+    """
+    Two tellings of one usage as one: field by field the larger number, else the later word.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {key: merged(first.get(key), second.get(key)) for key in {**first, **second}}
+    if type(first) is int and type(second) is int:
+        return max(first, second)
+    return first if second is None else second
+
+
+def _show(value: object) -> str:
+    return "nothing" if value is None else f"{type(value).__name__} {value!r:.60}"

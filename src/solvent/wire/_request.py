@@ -1,0 +1,49 @@
+"""
+What all formats share in rewriting requests and in saying no.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+def encoded(request: Mapping[str, Any]) -> bytes:
+    """
+    A request as compact JSON; every value is the one that was read, though a number may be spelled another way.
+    """
+    try:
+        return msgspec.json.encode(request)
+    except UnicodeEncodeError:  # A lone surrogate, which JSON can spell and UTF-8 cannot.
+        return json.dumps(request, separators=(",", ":")).encode()
+
+
+def refusal_type(code: str, types: Mapping[str, str], *, otherwise: str) -> str:
+    """
+    The provider's own error type that is nearest to one of our codes.
+    """
+    if code.startswith(("ledger", "outcome", "store")):
+        code = "store"
+    return types.get(code, otherwise)
+
+
+def openai_refusal(*, code: str, message: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    A refusal as OpenAI spells errors; ``insufficient_quota`` is what existing programs already stop on.
+
+    Source:
+        OpenAI API guide, "Error codes", read 2026-11-21.
+    """
+    kind = refusal_type(code, _OPENAI_TYPES, otherwise="invalid_request_error")
+    error = {"message": message, "type": kind, "param": None, "code": code, "metadata": dict(metadata)}
+    return {"error": error}
+
+
+_OPENAI_TYPES = {
+    "budget_exceeded": "insufficient_quota",
+    "budget_held": "rate_limit_exceeded",
+    "deadline_passed": "insufficient_quota",
+    "loop_detected": "insufficient_quota",
+    "store": "server_error",
+}

@@ -1,0 +1,52 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from fake_provider import Answer, Answers, Fake
+from fake_provider import fake_provider as run_fake_provider
+from servers import RealModel, Recorder, why_no_real_model
+from servers import llmock as run_llmock
+from servers import real_model as run_real_model
+from servers import recording_proxy as run_recording_proxy
+
+
+@pytest.fixture
+def recording_proxy() -> Iterator[Callable[[str], Recorder]]:
+    """
+    Starts recording proxies: ``recording_proxy(upstream)``.
+    """
+    with ExitStack() as stack:
+        yield lambda upstream: stack.enter_context(run_recording_proxy(upstream))
+
+
+@pytest.fixture
+def fake_provider() -> Iterator[Callable[..., Fake]]:
+    """
+    Starts fakes: ``fake_provider(Answer(…))``, with a list of answers, or with a function from request to answer.
+    """
+    with ExitStack() as stack:
+
+        def start(answers: Answers | None = None) -> Fake:
+            return stack.enter_context(run_fake_provider(Answer() if answers is None else answers))
+
+        yield start
+
+
+@pytest.fixture
+def llmock() -> Iterator[Callable[..., str]]:
+    """
+    Starts ``llmock`` servers: ``llmock("--error-rate", "429=0.2")`` gives the address.
+    """
+    with ExitStack() as stack:
+        yield lambda *options: stack.enter_context(run_llmock(*options))
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Iterator[RealModel]:
+    """
+    The small real model; one server for all tests of a process.
+    """
+    if reason := why_no_real_model():
+        pytest.skip(reason)
+    with run_real_model() as model:
+        yield model
