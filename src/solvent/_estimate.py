@@ -21,6 +21,10 @@ from solvent.wire._call import Call, Item
 
 PREFIXES_MAX = 16_384  # Billed prefixes remembered by one process, some 200 bytes each.
 
+# Settings by which a provider leaves out messages that were sent, or parts of them.
+_SETTINGS_THAT_CUT = ("context_management", "transforms", "truncation")
+_REASONING = (b"thinking", b"reasoning")  # In the name of every kind of part, and every field, that holds it.
+
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=repr).encode
 
 
@@ -111,30 +115,26 @@ class Estimator:
         The bound that needs nothing but the request.
         """
         price = self.price(call.provider, call.model)
-        part = self._hidden_input(call, price) if call.hidden_input else self._text_input(call, price)
-        return self._bound(call, price, part, at=at)
+        return self._bound(call, price, _input(call, price), at=at)
 
     def tighten(self, call: Call, bound: Bound, chain: "PromptChain", *, scope: str, at: datetime) -> Bound:
         """
-        The bound by what was billed for the longest part of this prompt that was sent before in the scope.
+        The bound by what was billed for a prompt of this scope that begins as this one does, where that is tighter.
         """
-        if call.hidden_input or call.server_tools or call.unbounded:
+        if _is_more_than_its_text(call) or call.unbounded:
             return bound
-        digests = chain.digests
-        for length in range(len(digests) - 1, -1, -1):
-            billed = self._billed.get((scope, digests[length]))
-            if billed is None:
-                continue
-            added = self._items(call, call.items[length:])
-            if added is None:
-                return bound
-            # The frame of a request is in what was billed; counted once more, it covers marks where the prefix ended.
-            tokens = billed + added + overhead(_only(call, call.items[length:]))
-            if bound.input_tokens is not None and tokens >= bound.input_tokens:
-                return bound
-            reason = f"{billed:,} billed for the first {length} messages, and the bound of the rest"
-            return self._bound(call, bound.price, Part(name="input", tokens=tokens, reason=reason), at=at)
-        return bound
+        least, shared = bound.input_tokens, None
+        for length in range(len(call.items), -1, -1):
+            added = _content(call, call.items[length:])
+            if added is None or (least is not None and added >= least):
+                break  # With more of the prompt counted anew it only grows.
+            billed = self._billed.get((scope, chain.digests[length]))
+            if billed is not None and (least is None or _extended(call, length, billed, added) < least):
+                least, shared = _extended(call, length, billed, added), (length, billed)
+        if shared is None:
+            return bound
+        reason = f"{shared[1]:,} billed for a prompt with the first {shared[0]} messages, and the bound of the rest"
+        return self._bound(call, bound.price, Part(name="input", tokens=least, reason=reason), at=at)
 
     def capped(self, call: Call, bound: Bound, cap: int, *, at: datetime) -> Bound:
         """
@@ -146,8 +146,24 @@ class Estimator:
     def learn(self, chain: "PromptChain", *, scope: str, input_tokens: int) -> None:
         """
         Remember what a provider billed for a whole prompt.
+
+        It is also the most that the head, and the prompt without its last message, can be alone: a conversation that
+        starts anew, or asks something else of the same text, shares them. The least that is known counts.
         """
-        key = (scope, chain.digests[-1])
+        call = chain.call
+        if _is_more_than_its_text(call):
+            return
+        whole = len(call.items)
+        for length in {0, whole - 1} if whole and _is_kept_whole(call) else {0}:
+            key = (scope, chain.digests[length])
+            known = self._billed.get(key, input_tokens)
+            added = _content(call, call.items[length:])
+            if added is not None and _extended(call, length, known, added) < input_tokens:
+                known = input_tokens  # The bill breaks the bound that this gave, so it does not hold any more.
+            self._remember(key, min(known, input_tokens))
+        self._remember((scope, chain.digests[whole]), input_tokens)
+
+    def _remember(self, key: tuple[str, bytes], input_tokens: int) -> None:
         self._billed[key] = input_tokens
         self._billed.move_to_end(key)
         if len(self._billed) > PREFIXES_MAX:
@@ -157,31 +173,21 @@ class Estimator:
         return self._prices.close_matches(call.provider, call.model)
 
     def _bound(self, call: Call, price: Price | None, input_part: Part, *, at: datetime) -> Bound:
-        unbounded = _unbounded(call)
-        input_tokens, rounds = input_part.tokens, 1
-        if unbounded:
-            input_tokens = None
-        elif call.server_tools:
-            rounds = 1 + sum(tool.calls_max or 0 for tool in call.server_tools)
-            largest = price.input_tokens_max if price else None
-            input_part = Part(
-                name="input",
-                tokens=None if largest is None else rounds * largest,
-                reason=f"{rounds} times the model's largest input, for the provider runs tools",
-            )
-            input_tokens = input_part.tokens
-        if input_tokens is None and not unbounded:
-            unbounded = f"{input_part.reason}, which is not known for {call.model}"
-        output_part, cap = self._output(call, price, rounds)
-        if unbounded and _unbounded(call):
-            output_part, cap = replace(output_part, tokens=None), None
+        without = _unbounded(call)
+        output_part, cap = _output(call, price)
+        if without:
+            input_part, output_part, cap = replace(input_part, tokens=None), replace(output_part, tokens=None), None
+        elif input_part.tokens is None:
+            without = f"{input_part.reason}, which is not known for {call.model}"
+        elif output_part.tokens is None:
+            without = output_part.reason
         bound = Bound(
-            input_tokens=input_tokens,
+            input_tokens=input_part.tokens,
             output_tokens=output_part.tokens,
             nanodollars=None,
             output_cap=cap,
             price=price,
-            unbounded=unbounded or (output_part.reason if output_part.tokens is None else None),
+            unbounded=without,
             parts=(input_part, output_part),
         )
         return self._priced(call, bound, at=at)
@@ -200,7 +206,7 @@ class Estimator:
                 region=call.region,
                 at=at,
                 cache_writes=call.cache_writes,
-                tool_calls={tool.name: tool.calls_max or 0 for tool in call.server_tools},
+                tool_calls=_tool_calls(call),
             )
         except PriceUnknown as error:
             return replace(bound, price_error=error)
@@ -209,35 +215,6 @@ class Estimator:
         )
         return replace(bound, nanodollars=nanodollars, parts=(*bound.parts, money))
 
-    def _hidden_input(self, call: Call, price: Price | None) -> Part:
-        largest = price.input_tokens_max if price else None
-        return Part(name="input", tokens=largest, reason=f"the model's largest input, for {call.hidden_input}")
-
-    def _text_input(self, call: Call, price: Price | None) -> Part:
-        items = self._items(call, (call.head, *call.items))
-        if items is None:
-            largest = price.input_tokens_max if price else None
-            return Part(name="input", tokens=largest, reason="the model's largest input, for images of unknown size")
-        tokens = items + overhead(call)
-        return Part(name="input", tokens=tokens, reason="UTF-8 and NFKC bytes of the text, and constants")
-
-    def _items(self, call: Call, items: tuple[Item, ...]) -> int | None:
-        images = sum(item.images for item in items)
-        per_image = image_tokens_max(call) if images else 0
-        if per_image is None:
-            return None
-        return sum(item.tokens_max for item in items) + images * per_image
-
-    def _output(self, call: Call, price: Price | None, rounds: int) -> tuple[Part, int | None]:
-        cap, reason = call.output_tokens_max, "the request's own cap"
-        if cap is None:
-            cap, reason = (price.output_tokens_max if price else None), "the model's largest output"
-        if cap is None:
-            return Part(name="output", reason="an output without a cap, of a model whose largest is not known"), None
-        times = f" × {call.choices} choices" if call.choices > 1 else ""
-        times += f" × {rounds} inferences" if rounds > 1 else ""
-        return Part(name="output", tokens=cap * call.choices * rounds, reason=reason + times), cap
-
 
 class PromptChain:
     """
@@ -245,22 +222,108 @@ class PromptChain:
     """
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self.call = call
 
     @cached_property
     def digests(self) -> list[bytes]:
-        start = _encode((self._call.provider, self._call.format, self._call.model, self._call.head.value))
+        call = self.call
+        # What the provider leaves out by these settings is not in the bill, so under others the bill says nothing.
+        settings = [call.request.get(name) for name in _SETTINGS_THAT_CUT]
+        start = _encode((call.provider, call.format, call.model, call.head.value, settings))
         digests = [hashlib.blake2b(start, digest_size=16).digest()]
-        for item in self._call.items:
+        for item in call.items:
             digests.append(hashlib.blake2b(digests[-1] + _encode(item.value), digest_size=16).digest())
         return digests
 
 
-def _only(call: Call, items: tuple[Item, ...]) -> Call:
+def _input(call: Call, price: Price | None) -> Part:
     """
-    A call of these messages alone, whose head was counted before.
+    The input's part of a bound that needs nothing but the request.
     """
-    return replace(call, items=items, tools=0, structured_output=False)
+    largest = price.input_tokens_max if price else None
+    if call.server_tools:
+        rounds = _rounds(call)
+        tokens = None if largest is None else rounds * largest
+        reason = f"{rounds} times the model's largest input, for the provider runs tools"
+        return Part(name="input", tokens=tokens, reason=reason)
+    if call.hidden_input:
+        return Part(name="input", tokens=largest, reason=f"the model's largest input, for {call.hidden_input}")
+    content = _content(call, (call.head, *call.items))
+    if content is None:
+        return Part(name="input", tokens=largest, reason="the model's largest input, for images of unknown size")
+    tokens = content + overhead(call)
+    return Part(name="input", tokens=tokens, reason="UTF-8 and NFKC bytes of the text, and constants")
+
+
+def _output(call: Call, price: Price | None) -> tuple[Part, int | None]:
+    """
+    The output's part of a bound, and the cap of one reply.
+    """
+    cap, reason = call.output_tokens_max, "the request's own cap"
+    if cap is None:
+        cap, reason = (price.output_tokens_max if price else None), "the model's largest output"
+    if cap is None:
+        return Part(name="output", reason="an output without a cap, of a model whose largest is not known"), None
+    rounds = _rounds(call)
+    times = f" × {call.choices} choices" if call.choices > 1 else ""
+    times += f" × {rounds} inferences" if rounds > 1 else ""
+    return Part(name="output", tokens=cap * call.choices * rounds, reason=reason + times), cap
+
+
+def _content(call: Call, items: tuple[Item, ...]) -> int | None:
+    """
+    The most tokens of these messages, their frames aside; ``None`` with images whose size nobody says.
+    """
+    images = sum(item.images for item in items)
+    per_image = image_tokens_max(call) if images else 0
+    return None if per_image is None else sum(item.tokens_max for item in items) + images * per_image
+
+
+def _extended(call: Call, length: int, billed: int, added: int) -> int:
+    """
+    The most tokens of a prompt whose first messages were billed before, alone or in a longer prompt.
+
+    The frame of a request is in what was billed; counted once more, it covers marks where the prefix ended. Tools are
+    a part of the head, but where a message brings more of them.
+    """
+    rest = call.items[length:]
+    brings_tools = any(isinstance(item.value, dict) and item.value.get("tools") for item in rest)
+    tools = call.tools if brings_tools else 0
+    return billed + added + overhead(replace(call, items=rest, tools=tools, structured_output=False))
+
+
+def _is_more_than_its_text(call: Call) -> bool:
+    """
+    What is billed for such a call is not for its text alone.
+    """
+    return bool(call.hidden_input or call.server_tools)
+
+
+def _is_kept_whole(call: Call) -> bool:
+    """
+    Whether the provider surely read every message, so that the bill for all is no less than any of them costs alone.
+
+    Reasoning of earlier turns is dropped when a new turn begins; some settings drop more.
+    Source: Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models" and
+    "Create a model response", `truncation`; read 2026-11-21.
+    """
+    if any(call.request.get(name) for name in _SETTINGS_THAT_CUT):
+        return False
+    return not any(mark in _encode(item.value) for item in call.items for mark in _REASONING)
+
+
+def _rounds(call: Call) -> int:
+    return 1 + sum(tool.calls_max or 0 for tool in call.server_tools)
+
+
+def _tool_calls(call: Call) -> dict[str, int]:
+    """
+    The most uses of each server-side tool; a name may stand for several of them.
+    """
+    most: dict[str, int] = {}
+    for tool in call.server_tools:
+        most[tool.name] = most.get(tool.name, 0) + (tool.calls_max or 0)
+    return most
 
 
 def _unbounded(call: Call) -> str | None:

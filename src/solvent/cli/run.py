@@ -221,7 +221,12 @@ def _write_report(settings: RunSettings, report: Any, stream: Any, write: Any, t
 
         print(json.dumps(to_json(report), indent=2), file=stream)
     else:
-        write(report, stream, environment=os.environ, ledger=None)
+        write(
+            report,
+            stream,
+            environment=os.environ,
+            ledger=None if settings.ledger == ledger_url(None) else settings.ledger,
+        )
 
 
 def _print_live(event: "Event") -> None:

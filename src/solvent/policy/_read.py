@@ -127,7 +127,7 @@ class _Reader:
         read = _amounts.nanodollars if meter == "usd" else _amounts.count
         return Limit(
             meter=meter,
-            amount=self._value(node, path, lambda _: read(amount, name="amount")),
+            amount=self._checked(node, path, lambda: read(amount, name="amount")),
             window=window,
             time_zone=self._time_zone,
             source=self._source(node),
@@ -151,6 +151,8 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             settings = dict(self._mapping(node, path))
             self._known(settings, node, path, {"price_as": None})
+            if not settings:
+                self._fail(node, path, "{price_as: MODEL}", "none")
             return {"price_as": self._text(settings["price_as"], f"{path}.price_as")}
         if self._text(node, path) != "refuse":
             self._fail(node, path, "`refuse` or {price_as: MODEL}", self._text(node, path))
@@ -166,7 +168,7 @@ class _Reader:
                 if name not in settings:
                     self._fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
             texts = {name: self._text(amount, f"{here}.{name}") for name, amount in settings.items()}
-            prices[model] = self._value(value, here, functools.partial(_user_price, texts, self._source(value)))
+            prices[model] = self._checked(value, here, functools.partial(_user_price, texts, self._source(value)))
         return {"prices": prices}
 
     def ledger(self, node: yaml.Node, path: str) -> dict[str, object]:
@@ -202,9 +204,12 @@ class _Reader:
         return str(node.value)
 
     def _value(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
-        text = self._text(node, path) if isinstance(node, yaml.ScalarNode) else ""
+        text = self._text(node, path)
+        return self._checked(node, path, lambda: read(text))
+
+    def _checked(self, node: yaml.Node, path: str, read: Callable[[], T]) -> T:
         try:
-            return read(text)
+            return read()
         except ValueError as error:
             raise SettingsError(where=self._where(node, path), expected=_expectation(error)) from error
 
@@ -223,7 +228,7 @@ class _Reader:
         return kinds[type(node)]
 
 
-def _user_price(texts: dict[str, str], source: str, _: str) -> UserPrice:
+def _user_price(texts: dict[str, str], source: str) -> UserPrice:
     return UserPrice.per_million_tokens(**texts, source=source)  # type: ignore[arg-type]  # The names are checked.
 
 

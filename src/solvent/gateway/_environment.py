@@ -1,0 +1,198 @@
+"""
+The child's environment: every base URL leads to the gateway, and every known key is a stand-in that works nowhere else.
+
+Nothing here is stored, logged or reported; the records' ``repr`` shows no key.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from solvent.errors import SettingsError
+from solvent.gateway._providers import PROVIDERS, Provider, Upstream
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """
+    What a child and its gateway are started with.
+
+    Attributes:
+        environment: The child's whole environment.
+        upstreams: By provider, where its calls go.
+        keys: Stand-in → real key; empty when keys are passed.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+    upstreams: Mapping[str, Upstream]
+    keys: Mapping[str, str] = field(repr=False)
+
+
+def prepare(
+    environ: Mapping[str, str], *, port: int, token: str, scope: str, keys: Literal["swap", "pass"] = "swap"
+) -> Prepared:
+    """
+    Point a child's environment at the gateway, and learn from it where the gateway itself has to send.
+
+    Args:
+        environ: The parent's environment.
+        port: The gateway's loopback port.
+        token: The path secret that stands for ``scope``.
+        keys: ``swap`` puts stand-ins in place of provider keys, ``pass`` leaves them.
+
+    Raises:
+        SettingsError: A base URL, a proxy or a certificate file that cannot be used; names the variable.
+    """
+    child = dict(environ)
+    gateway = f"http://127.0.0.1:{port}/{token}"
+    upstreams = {provider.name: _upstream(provider, environ) for provider in PROVIDERS.values()}
+    for provider in PROVIDERS.values():
+        suffix = f"/{provider.prefix}" if provider.prefix_in_base else ""
+        child.update(dict.fromkeys(provider.url_variables, f"{gateway}/{provider.name}{suffix}"))
+    swapped = _swap_keys(child) if keys == "swap" else {}
+    _add_no_proxy(child)
+    child["SOLVENT_GATEWAY"] = gateway
+    child["SOLVENT_SCOPE"] = scope
+    return Prepared(environment=child, upstreams=upstreams, keys=swapped)
+
+
+def _swap_keys(child: dict[str, str]) -> dict[str, str]:
+    """
+    Put stand-ins in place of the keys in ``child``; a key that stands in two variables gets one stand-in.
+    """
+    stand_ins: dict[str, str] = {}
+    for provider in PROVIDERS.values():
+        for variable in provider.key_variables:
+            if real := child.get(variable):
+                stand_in = stand_ins.setdefault(real, provider.key_prefix + secrets.token_urlsafe(30))
+                child[variable] = stand_in
+    return {stand_in: real for real, stand_in in stand_ins.items()}
+
+
+def _add_no_proxy(child: dict[str, str]) -> None:
+    former = child.get("no_proxy") or child.get("NO_PROXY") or ""
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = [host for host in (child.get(name) or former).split(",") if host.strip()]
+        if "*" not in hosts:
+            hosts += [host for host in _LOOPBACK if host not in hosts]
+        child[name] = ",".join(hosts)
+
+
+def _upstream(provider: Provider, environ: Mapping[str, str]) -> Upstream:
+    given = [(variable, environ[variable]) for variable in provider.url_variables if environ.get(variable)]
+    variable, base = given[0] if given else ("", provider.url)
+    url = _checked(base, variable)
+    base = base.rstrip("/")
+    for other, value in given[1:]:
+        if value.rstrip("/") != base:
+            raise SettingsError(
+                where=f"{other}, {variable}",
+                expected=f"one address for {provider.name}",
+                got="two different ones",
+                hint=f"unset {other} or {variable}",
+            )
+    ca_file, ca_folder = _certificates(environ)
+    return Upstream(
+        provider=provider.name,
+        base=base,
+        prefix=provider.prefix,
+        prefix_in_base=provider.prefix_in_base,
+        is_own=base == provider.url,
+        proxy=_proxy(url, environ),
+        ca_file=ca_file,
+        ca_folder=ca_folder,
+    )
+
+
+def _checked(base: str, variable: str) -> SplitResult:
+    """
+    A base URL that calls can be sent to: https, or http on this machine, and nothing but scheme, host, port and path.
+    """
+    try:
+        url = urlsplit(base)
+        port, host = url.port, url.hostname
+    except ValueError:
+        raise SettingsError(where=variable, expected="a URL such as https://host/v1", got="no URL") from None
+    clean = base.isascii() and base.isprintable() and " " not in base and "\\" not in base
+    wrong = (
+        "no host" if not host or port == 0 or not clean
+        else "one with credentials" if "@" in url.netloc
+        else "one with a query" if "?" in base
+        else "one with a fragment" if "#" in base
+        else "one with a path that climbs" if {".", ".."} & set(url.path.split("/"))
+        else "http to another machine" if url.scheme == "http" and not is_loopback(host)
+        else f"{url.scheme or 'no'} scheme" if url.scheme not in ("http", "https")
+        else ""
+    )  # fmt: skip
+    if wrong:
+        raise SettingsError(
+            where=variable,
+            expected="an https URL (http only on this machine) without credentials, query or fragment",
+            got=wrong,
+        )
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Whether a host name or address is this machine's own.
+    """
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy(url: SplitResult, environ: Mapping[str, str]) -> str | None:
+    """
+    The proxy that the environment names for this URL. Lower-case names win, as everywhere.
+
+    This machine is never asked for through a proxy: elsewhere "localhost" is another machine.
+    """
+    host = url.hostname or ""
+    names = (f"{url.scheme}_proxy", f"{url.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+    variable = next((name for name in names if environ.get(name)), None)
+    if variable is None or is_loopback(host):
+        return None
+    # 30 ms to import, and only needed here. The stubs lack it.
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+    without = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if proxy_bypass_environment(url.netloc, {"no": without}):
+        return None
+    proxy = environ[variable]
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    scheme = proxy.partition("://")[0]
+    if scheme not in ("http", "https") or not urlsplit(proxy).hostname:
+        raise SettingsError(
+            where=variable,
+            expected="an http:// or https:// proxy",
+            got=f"{scheme}://…",
+            hint=f"name an HTTP proxy in {url.scheme.upper()}_PROXY, or put {host} in NO_PROXY",
+        )
+    return proxy
+
+
+def _certificates(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """
+    The file and the folder of certificates to trust, where the environment names any.
+    """
+    from os.path import exists, isdir
+
+    file = folder = None
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"):
+        path = environ.get(variable)
+        if not path:
+            continue
+        if not exists(path):
+            raise SettingsError(where=variable, expected="a file or folder of certificates", got=f"{path}, not there")
+        if isdir(path):
+            folder = path
+        else:
+            file = path
+    return file, folder

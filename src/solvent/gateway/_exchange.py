@@ -1,0 +1,312 @@
+"""
+One admitted call: sent once, relayed, and settled exactly once, whatever happens on the way.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from solvent._booking import Lost, NotSent, Outcome, Replied
+from solvent.gateway._answers import RawHeaders, error_event, format_for, plain_answer, raw_headers, send_answer
+from solvent.gateway._decode import Decoder, Undecodable, decoded
+from solvent.gateway._interrupt import Ended, Interrupt
+from solvent.gateway._providers import Upstream
+from solvent.gateway._request import HOP_BY_HOP, Send
+from solvent.gateway._seam import Admission, Guard, Settlement
+from solvent.gateway._upstream import Client, NotDelivered, Reply
+from solvent.wire._call import Reader, Reading, WireFormat
+
+CLIENT_GONE = "the client went away"
+# A reply above this is passed on without being read: no answer with usage is that large.
+PLAIN_BYTES_MAX = 64 * 1024 * 1024
+_HELD_BYTES_MAX = 65_536
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n")
+_WITHOUT_BODY = (204, 304)
+_LAST_WORD_SECONDS = 1
+_NO_HEADER_BYTES = frozenset({*range(9), *range(10, 32), 127})
+
+Spawn = Callable[[Coroutine[Any, Any, Settlement]], "asyncio.Task[Settlement]"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """
+    A request as it leaves for its provider.
+    """
+
+    upstream: Upstream
+    method: str
+    url: str = field(repr=False)
+    headers: list[tuple[str, str]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Exchange:
+    """
+    The way of one admitted call, from the send to the last byte of its reply.
+    """
+
+    def __init__(
+        self,
+        *,
+        guard: Guard,
+        client: Client,
+        spawn: Spawn,
+        send: Send,
+        interrupt: Interrupt,
+        admission: Admission,
+        format: WireFormat | None,
+        outgoing: Outgoing,
+    ) -> None:
+        self._guard = guard
+        self._client = client
+        self._spawn = spawn
+        self._send = send
+        self._interrupt = interrupt
+        self._admission = admission
+        self._format = format
+        self._outgoing = outgoing
+        self._body = client.body(outgoing.body)
+        self._reply: Reply | None = None
+        self._reader: Reader | None = None
+        self._reading: Reading | None = None
+        self._head_sent = False
+        self._is_stream = False
+        self._settling: asyncio.Task[Settlement] | None = None
+
+    async def run(self) -> str:
+        """
+        Send, relay and settle; how it went, in one word.
+        """
+        going = self._outgoing
+        try:
+            with self._interrupt:
+                self._reply = await self._client.send(
+                    going.upstream, going.method, going.url, going.headers, self._body
+                )
+                await self._relay(self._reply)
+            return "answered"
+        except Ended as ended:
+            await self._end(ended.reason, sent=self._body.begun)
+        except NotDelivered as failure:
+            await self._end(failure.reason, sent=failure.sent and self._body.begun)
+        finally:
+            if self._reply is not None:
+                self._reply.close()
+            if self._settling is None:  # Cancelled from outside, or a bug: what was sent is owed all the same.
+                self._begin_settling(self._outcome("the gateway was stopped", sent=self._body.begun))
+        return "lost"
+
+    async def _relay(self, reply: Reply) -> None:
+        headers: RawHeaders = []
+        kind, encoding = b"", ""
+        for name, value in client_headers(reply):
+            if name == b"content-type":
+                kind = value.lower()
+            elif name == b"content-encoding":
+                encoding = value.decode("latin-1").strip().lower()
+            headers.append((name, value))
+        if kind.startswith(b"text/event-stream"):
+            self._is_stream = True
+            await self._relay_stream(reply, headers, encoding)
+        else:
+            await self._relay_plain(reply, headers, encoding)
+
+    async def _relay_plain(self, reply: Reply, headers: RawHeaders, encoding: str) -> None:
+        """
+        Read a reply whole, settle it, and pass it on: a client that sees the answer sees the books done.
+        """
+        parts, size = [], 0
+        while chunk := await reply.chunk():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > PLAIN_BYTES_MAX:
+                await self._relay_unread(reply, headers, parts)
+                return
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._reading = self._read(reply.status, body, encoding)
+        settlement = await self._settle(Replied(status=reply.status, reading=self._reading))
+        own = dict(self._admission.headers)
+        if settlement is not None:
+            own.update(settlement.headers)
+        headers += raw_headers(own)
+        if reply.status not in _WITHOUT_BODY:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await self._start(reply.status, headers)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _read(self, status: int, body: bytes, encoding: str) -> Reading:
+        if self._format is None:
+            return Reading(complete=True)
+        try:
+            content = decoded(body, encoding)
+        except Undecodable as exc:
+            return Reading(complete=True, problem=str(exc))
+        reader = self._format.reader(self._admission.call, status=status, stream=False)
+        reader.feed(content)
+        return reader.finish()
+
+    async def _relay_unread(self, reply: Reply, headers: RawHeaders, parts: list[bytes]) -> None:
+        await self._start(reply.status, headers + raw_headers(self._admission.headers))
+        for part in parts:
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        parts.clear()
+        while chunk := await reply.chunk():
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self._reading = Reading(complete=True, problem="a reply above the cap")
+        await self._settle(Replied(status=reply.status, reading=self._reading))
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _relay_stream(self, reply: Reply, headers: RawHeaders, encoding: str) -> None:
+        """
+        Pass events on as they come, the reader looking on. Settled before the end is told.
+
+        The part of an event that has come is held back until the rest has: no client can use it, and if the stream is
+        cut there, the error that follows stays readable.
+        """
+        reader, decoder = self._stream_reader(reply.status, encoding)
+        if decoder is not None:
+            headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        await self._start(reply.status, headers + raw_headers(self._admission.headers))
+        held = b""
+        while chunk := await reply.chunk():
+            if decoder is not None:
+                chunk = _inflated(decoder, chunk)
+            if reader is not None:
+                chunk = reader.feed(chunk)
+                chunk, held = whole_events(held + chunk if held else chunk)
+            if chunk:
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        reading = self._finish_reading()
+        # A count that came before the end may be one of the beginning only.
+        ended = "the stream stopped before its own end"
+        await self._settle(
+            Replied(status=reply.status, reading=reading)
+            if reading.complete
+            else Lost(reason=ended, reading=reading, status=reply.status)
+        )
+        await self._send({"type": "http.response.body", "body": held, "more_body": False})
+
+    def _stream_reader(self, status: int, encoding: str) -> tuple[Reader | None, Decoder | None]:
+        """
+        The reader for a stream and what undoes its encoding; no reader for a stream that nobody here can read.
+        """
+        if self._format is None:
+            return None, None
+        decoder = None
+        if encoding not in ("", "identity"):
+            try:
+                decoder = Decoder(encoding)
+            except Undecodable as exc:
+                self._reading = Reading(complete=True, problem=str(exc))
+                return None, None
+        self._reader = self._format.reader(self._admission.call, status=status, stream=True)
+        return self._reader, decoder
+
+    def _finish_reading(self) -> Reading:
+        if self._reading is None:
+            self._reading = self._reader.finish() if self._reader is not None else Reading(complete=True)
+        return self._reading
+
+    async def _start(self, status: int, headers: RawHeaders) -> None:
+        self._head_sent = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self, reason: str, *, sent: bool) -> None:
+        """
+        Settle a call that got no whole reply, and tell the client if it is still there.
+        """
+        if self._reply is not None:
+            self._reply.close()
+        await self._settle(self._outcome(reason, sent=sent))
+        if self._interrupt.reason == CLIENT_GONE:
+            return
+        code, status = ("gateway_closing", 503) if self._interrupt.reason else ("upstream_lost", 502)
+        if not sent and status == 502:
+            code = "upstream_unreachable"
+        message = _MESSAGES[code].format(provider=self._outgoing.upstream.provider, reason=reason)
+        format = format_for(self._outgoing.upstream.provider, self._format)
+        try:
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                if not self._head_sent:
+                    final = None if code == "upstream_lost" else code == "gateway_closing"
+                    await send_answer(self._send, format, plain_answer(status, code, message, final=final))
+                elif self._is_stream:
+                    event = error_event(format, code=code, message=message)
+                    await self._send({"type": "http.response.body", "body": event, "more_body": False})
+        except (OSError, TimeoutError):
+            return  # The client does not read any more; its books are done.
+
+    def _outcome(self, reason: str, *, sent: bool) -> Outcome:
+        if not sent and self._reply is None:
+            return NotSent(reason=reason)
+        if self._reply is None:
+            return Lost(reason=reason)
+        reading = self._finish_reading() if self._reader is not None or self._reading is not None else None
+        return Lost(reason=reason, reading=reading, status=self._reply.status)
+
+    def _begin_settling(self, outcome: Outcome) -> "asyncio.Task[Settlement]":
+        self._settling = self._spawn(self._guard.settle(self._admission, outcome))
+        return self._settling
+
+    async def _settle(self, outcome: Outcome) -> Settlement | None:
+        """
+        Settle, or wait for the settling that has begun. It goes on when this task is cancelled.
+
+        Returns:
+            ``None`` when the ledger did not take it: the reservation expires in full, and the reply is passed on, for
+            it was paid for.
+        """
+        settling = self._settling or self._begin_settling(outcome)
+        await asyncio.wait((settling,))  # Unlike awaiting the task itself, this does not hand a cancellation on to it.
+        return None if settling.cancelled() or settling.exception() is not None else settling.result()
+
+
+_MESSAGES = {
+    "gateway_closing": "The call was ended: {reason}.",
+    "upstream_lost": "{provider} did not answer to the end: {reason}. What it may have cost is booked.",
+    "upstream_unreachable": "{provider} could not be reached: {reason}. Nothing was sent and nothing is booked.",
+}
+
+
+def client_headers(reply: Reply) -> RawHeaders:
+    """
+    A reply's headers for the client: without those of the connection, without a length, which is written anew, and
+    without any that only Solvent may say.
+    """
+    drop = HOP_BY_HOP
+    for name, value in reply.headers:
+        if len(name) == 10 and name.lower() == b"connection":
+            drop = drop | {named.strip().lower() for named in value.split(b",")}
+    headers = []
+    for name, value in reply.headers:
+        name = name.lower()
+        if name in drop or name == b"content-length" or name.startswith(b"x-solvent-"):
+            continue
+        if _NO_HEADER_BYTES.isdisjoint(value):
+            headers.append((name, value))
+    return headers
+
+
+def whole_events(data: bytes) -> tuple[bytes, bytes]:
+    """
+    The events that have come whole, and what has come of the next one.
+    """
+    if data.endswith(_EVENT_ENDS):
+        return data, b""
+    end = 0
+    for mark in _EVENT_ENDS:
+        at = data.rfind(mark)
+        if at >= 0:
+            end = max(end, at + len(mark))
+    if len(data) - end > _HELD_BYTES_MAX:
+        return data, b""
+    return data[:end], data[end:]
+
+
+def _inflated(decoder: Decoder, chunk: bytes) -> bytes:
+    try:
+        return decoder.feed(chunk)
+    except Undecodable as exc:
+        raise NotDelivered(str(exc), sent=True) from exc

@@ -1,0 +1,55 @@
+"""
+What the gateway needs of the guard, so that tests can put a small one in its place.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from solvent._booking import Outcome
+from solvent._limits import Limit, Scope
+from solvent.wire._call import Call
+
+
+class Admission(Protocol):
+    """
+    A call that may be made: its reservation is open.
+    """
+
+    @property
+    def call(self) -> Call: ...
+    @property
+    def body(self) -> bytes | None: ...  # None: send the original bytes.
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Settlement(Protocol):
+    """
+    How an admission was closed.
+    """
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Guard(Protocol):
+    """
+    Decides about calls and closes their reservations.
+    """
+
+    async def admit(
+        self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
+    ) -> Admission:
+        """
+        Reserve what the call may cost. Cancelled, it leaves nothing open.
+        """
+
+    async def settle(self, admission: Any, outcome: Outcome) -> Settlement:
+        """
+        Close an admission.
+        """
+
+    def open(self, scope: Scope, limits: tuple[Limit, ...]) -> object:
+        """
+        Add limits of a child scope.
+        """

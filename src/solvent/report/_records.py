@@ -1,0 +1,127 @@
+"""
+What a report says of one run: its limits, what was spent on which model, what was refused, and what is still open.
+
+Amounts are integers: nanodollars for money, counts for the rest. Each of them is a sum over the journal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from solvent._ledger import Account, Balance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """
+    What a set of calls used.
+
+    Attributes:
+        calls: Those that reached a provider, as far as anyone knows; a released one did not.
+        cost_nanodollars: What was booked for them.
+        unpriced: Of the calls, those of unknown cost; they add nothing to ``cost_nanodollars``.
+        tokens: The calls' usage by name, as in ``solvent._amounts.Usage``.
+    """
+
+    calls: int = 0
+    cost_nanodollars: int = 0
+    unpriced: int = 0
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelUse:
+    """
+    What one model used. ``model`` is the one that answered, where the provider named it, else the one asked for.
+    """
+
+    provider: str | None
+    model: str | None
+    use: Use
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """
+    Refusals of one kind by one limit, or, where no limit was in the way, for one model.
+
+    Attributes:
+        code: ``budget_exceeded``, ``price_unknown``, ``store_down`` and so on.
+        account, limit: What was in the way, if it was a limit.
+        model: The model asked for, if it was none.
+        reason: Of the last of them, in words.
+    """
+
+    code: str
+    account: Account | None = None
+    limit: int | None = None
+    model: str | None = None
+    count: int
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """
+    Some of the calls, and the money that they stand for.
+    """
+
+    count: int = 0
+    nanodollars: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """
+    One run as its journal tells it.
+
+    Attributes:
+        scope: The run's scope: ``run:triage``.
+        openings: How often it was opened; a run that is continued by name is opened again.
+        started: When it was first opened; nanoseconds since 1970, UTC, as all times here.
+        ended: When it was last closed; ``None`` while it is open, and for ever if it was killed.
+        last_seen: The last entry that the run itself wrote.
+        exit_reason, exit_code: How it was last closed.
+        limits: The limits of the last opening, with what their accounts hold.
+        total, models: What was used in all, and by model, the most expensive first.
+        refused: The most frequent first.
+        released: Calls that were given up before anything was sent.
+        rungs: How often which rung of the ladder was taken: ``prefix``, ``wait``, ``shrink``.
+        estimated: Calls whose cost is a bound rather than the provider's count, by reason.
+        expired: Calls whose end no one saw, charged in full. They are among the estimated ones.
+        corrected: Calls that had expired and whose true cost came late.
+        open: Reservations that are not closed yet, and what they hold.
+        overruns: Calls that cost more than was reserved; ``nanodollars`` is the excess.
+        bounds: Calls of which bound and cost are both known; ``nanodollars`` is the sum of their bounds.
+    """
+
+    scope: str
+    openings: int = 0
+    started: int | None = None
+    ended: int | None = None
+    last_seen: int | None = None
+    exit_reason: str | None = None
+    exit_code: int | None = None
+    limits: tuple[Balance, ...] = ()
+    total: Use = field(default_factory=Use)
+    models: tuple[ModelUse, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    released: int = 0
+    rungs: Mapping[str, int] = field(default_factory=dict)
+    estimated: Mapping[str, Share] = field(default_factory=dict)
+    expired: Share = field(default_factory=Share)
+    corrected: int = 0
+    open: Share = field(default_factory=Share)
+    overruns: Share = field(default_factory=Share)
+    bounds: Share = field(default_factory=Share)
+
+    @property
+    def refusals(self) -> int:
+        return sum(refused.count for refused in self.refused)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """
+        From the first opening to the last closing, or to the last sign of life while the run is open.
+        """
+        last = self.last_seen if self.ended is None else self.ended
+        return 0.0 if self.started is None or last is None else (last - self.started) / 1e9

@@ -1,0 +1,103 @@
+"""
+Many calls at once under one budget; the provider's own bill decides whether it held.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from fake_provider import Answer, Fake, Rates
+from servers import Gate
+from solvent_run import DOLLAR, Desk, Ran, Running, python
+
+pytestmark = pytest.mark.slow
+
+Fakes = Callable[..., Fake]
+
+CALLS, AT_ONCE = 64, 32
+# Only output costs, so that 3,000 tokens are three cents to the nanodollar.
+PRICE, RATES = "m=0/10", Rates(input=0, output=10_000)
+GPT_4O, GPT_4O_RATES = "gpt-4o=2.50/10", Rates(input=2_500, output=10_000)
+BODY: dict[str, Any] = {"model": "m", "max_tokens": 3_000, "stream": "some"}
+USAGE = {"include_usage": True}
+
+
+def crowd(body: dict[str, Any], *, leave_after: int | None = None, calls: int = CALLS) -> list[str]:
+    more = [] if leave_after is None else [str(leave_after)]
+    return python("crowd.py", str(calls), str(AT_ONCE), json.dumps(body), *more)
+
+
+def passed(ran: Ran) -> int:
+    return sum(ran.said.get(way, 0) for way in ("answered", "streamed", "left"))
+
+
+def test_of_64_calls_of_three_cents_exactly_33_pass_under_a_dollar(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider(Answer(output_tokens=3_000))
+    desk.providers_at(fake.url)
+    ran = desk.run("--usd", "1.00", "--price", PRICE, command=crowd(BODY))
+    assert fake.billed(RATES) == 99 * DOLLAR // 100
+    assert (len(fake.seen), passed(ran)) == (33, 33)
+    assert ran.said["budget_exceeded"] == ran.refused == 31
+    assert ran.report["total"]["cost_nanodollars"] == str(fake.billed(RATES))
+
+
+def test_short_answers_under_long_caps_all_pass_because_calls_wait(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider(Answer(output_tokens=300))
+    desk.providers_at(fake.url)
+    ran = desk.run("--usd", "1.00", "--price", PRICE, "--wait", "30s", command=crowd(BODY))
+    assert (len(fake.seen), passed(ran), ran.refused) == (CALLS, CALLS, 0)
+    assert fake.billed(RATES) == CALLS * 300 * 10_000
+
+
+@pytest.mark.parametrize(
+    ("body", "at_least_cents"),
+    [
+        pytest.param({"model": "gpt-4o", "stream": "some"}, 75, id="no cap, answers of 16,384 tokens"),
+        pytest.param({"model": "gpt-4o", "n": 4, "max_tokens": 3_000}, 75, id="four choices"),
+        pytest.param({"model": "gpt-4o", "n": 4, "stream": "some"}, 25, id="four choices, no cap"),
+        pytest.param({"model": "gpt-4o", "max_completion_tokens": 3_000, "stream": "some"}, 90, id="the newer cap"),
+        pytest.param({"model": "gpt-4o", "stream": "some", "stream_options": USAGE}, 75, id="streams that tell usage"),
+    ],
+)
+def test_whatever_is_asked_for_the_bill_stays_below_the_limit(
+    body: dict[str, Any], at_least_cents: int, desk: Desk, fake_provider: Fakes
+) -> None:
+    fake = fake_provider(Answer(output_tokens=16_384))
+    desk.providers_at(fake.url)
+    ran = desk.run("--usd", "1.00", "--price", GPT_4O, command=crowd(body))
+    assert at_least_cents * DOLLAR // 100 <= fake.billed(GPT_4O_RATES) <= DOLLAR
+    assert len(fake.seen) == passed(ran)
+    assert passed(ran) + ran.refused == CALLS
+
+
+def test_streams_that_clients_leave_are_paid_for_in_full(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider(Answer(output_tokens=3_000, hold_after=(4, Gate())))
+    desk.providers_at(fake.url)
+    ran = desk.run("--usd", "1.00", "--price", PRICE, command=crowd({**BODY, "stream": True}, leave_after=4))
+    assert ran.said["left"] == len(fake.seen) == 33
+    # The gateway leaves the provider as well, else each stream would have been generated to its end.
+    fake.wait_until(lambda: fake.left_count == 33, "33 streams that end early")
+    assert fake.billed(RATES) == 99 * DOLLAR // 100
+
+
+@contextmanager
+def running_together(desk: Desk, count: int, options: list[str], command: list[str]) -> Iterator[list[Running]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(desk.running(options, command)) for _ in range(count)]
+
+
+def test_runs_of_one_name_share_one_budget(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider(Answer(output_tokens=3_000))
+    desk.providers_at(fake.url)
+    options = ["--usd", "1.00", "--price", PRICE, "--name", "together"]
+    with running_together(desk, 4, options, crowd(BODY, calls=16)) as runs:
+        ended = [running.wait() for running in runs]
+    desk.verify()
+    outcomes = sum((Counter(ran.said) for ran in ended), Counter[str]())
+    assert fake.billed(RATES) == 99 * DOLLAR // 100
+    assert (len(fake.seen), outcomes["answered"] + outcomes["streamed"]) == (33, 33)
+    assert outcomes["budget_exceeded"] == 31
+    assert desk.spent("run:together", "usd") == fake.billed(RATES)

@@ -1,0 +1,69 @@
+"""
+Programs that are not Python are stopped the same way.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_provider import Answer, Fake, Rates
+from solvent_run import DOLLAR, PROGRAMS, Desk
+
+pytestmark = pytest.mark.slow
+
+Fakes = Callable[..., Fake]
+
+# Four calls of 2.5 cents are the whole budget.
+LIMITS = ("--usd", "0.10", "--price", "m=0/250")
+RATES = Rates(input=0, output=250_000)
+
+
+def found(*commands: str) -> None:
+    """
+    Skip where a command is absent, except in CI.
+    """
+    missing = [command for command in commands if shutil.which(command) is None]
+    assert not (missing and os.environ.get("CI")), f"CI must have {', '.join(missing)}"
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """
+    The folder with the packages for Node, installed once.
+    """
+    found("node", "npm")
+    folder = Path(__file__).parent / "node"
+    with (folder / "node_modules.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Tests may run in several processes.
+        if not (folder / "node_modules" / "openai" / "package.json").exists():
+            install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+            subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+def test_a_node_program_is_stopped_at_the_limit(desk: Desk, fake_provider: Fakes, node_packages: Path) -> None:
+    fake = fake_provider(Answer(output_tokens=500))
+    desk.providers_at(fake.url)
+    command = ["node", str(PROGRAMS / "agent.mjs")]
+    ran = desk.run(*LIMITS, command=command, env={"NODE_PACKAGES": str(node_packages)})
+    error = {"class": "APIError", "status": 402, "code": "budget_exceeded", "type": "insufficient_quota"}
+    assert ran.said == {"answered": 4, "error": error}
+    assert (len(fake.seen), ran.refused) == (4, 1)
+    assert fake.billed(RATES) == DOLLAR // 10
+
+
+def test_a_shell_program_is_stopped_at_the_limit(desk: Desk, fake_provider: Fakes) -> None:
+    found("curl")
+    fake = fake_provider(Answer(output_tokens=500))
+    desk.providers_at(fake.url)
+    ran = desk.run(*LIMITS, command=["sh", str(PROGRAMS / "agent.sh")])
+    assert ran.said["answered"] == len(fake.seen) == 4
+    assert ran.said["reply"]["error"]["code"] == "budget_exceeded"
+    assert ran.refused == 1
+    assert fake.billed(RATES) == DOLLAR // 10

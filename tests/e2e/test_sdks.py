@@ -1,0 +1,81 @@
+"""
+The real SDKs under ``solvent run``. What was spent is computed from the bytes that the server sent.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from served import paid_exchanges, served
+from servers import RealModel, Recorder
+from solvent_run import DOLLAR, Desk, Ran, python
+
+pytestmark = pytest.mark.slow
+
+Proxies = Callable[[str], Recorder]
+
+# Nanodollars a token; dear, so that a few calls are a budget.
+INPUT, OUTPUT = 100_000, 400_000
+PRICE = "m=100/400"
+SDKS = {
+    "openai": {"class": "APIStatusError", "type": "insufficient_quota"},
+    "anthropic": {"class": "PaymentRequiredError", "type": "billing_error"},
+}
+
+
+def cost(recorder: Recorder) -> int:
+    tokens = [served(exchange) for exchange in paid_exchanges(recorder.exchanges)]
+    return sum(INPUT * t.input_tokens + OUTPUT * t.output_tokens for t in tokens)
+
+
+def refused_once_each(ran: Ran, sdk: str) -> None:
+    """
+    Every way of calling ended in one error that says all, and nothing tried again.
+    """
+    assert ran.code == 0, ran.stderr
+    errors: list[dict[str, Any]] = [end["error"] for end in ran.said.values()]
+    assert ran.refused == len(errors)
+    for error in errors:
+        told = {name: error[name] for name in ("class", "status", "code", "type", "retry")}
+        assert told == {**SDKS[sdk], "status": 402, "code": "budget_exceeded", "retry": "false"}
+        assert "left of $" in error["message"]
+        assert "this call needs up to $" in error["message"]
+        assert "\nTo go on: " in error["message"]
+
+
+def only_the_answered_passed(ran: Ran, recorder: Recorder) -> None:
+    """
+    No call after the limit reached the server, and the report says what the server's own words add up to.
+    """
+    answered = [end["answered"] for end in ran.said.values()]
+    assert all(answered)
+    assert len(paid_exchanges(recorder.exchanges)) == len(recorder.exchanges) == sum(answered)
+    assert ran.report["total"]["cost_nanodollars"] == str(cost(recorder))
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_every_way_of_calling_stops_at_the_limit(
+    sdk: str, desk: Desk, llmock: Callable[..., str], recording_proxy: Proxies
+) -> None:
+    recorder = recording_proxy(llmock())
+    desk.providers_at(recorder.url, anthropic="/anthropic")
+    ran = desk.run("--usd", "0.25", "--price", PRICE, command=python(f"sdk_{sdk}.py", "m", "64"))
+    refused_once_each(ran, sdk)
+    only_the_answered_passed(ran, recorder)
+    assert DOLLAR // 5 < cost(recorder) <= DOLLAR // 4
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_a_real_model_counts_no_more_than_the_limit(
+    sdk: str, desk: Desk, real_model: RealModel, recording_proxy: Proxies
+) -> None:
+    recorder = recording_proxy(real_model.url)
+    desk.providers_at(recorder.url)
+    before = real_model.counted()
+    command = python(f"sdk_{sdk}.py", real_model.model, "8")
+    ran = desk.run("--usd", "0.10", "--price", f"{real_model.model}=100/400", command=command)
+    counted = real_model.counted().since(before)
+    refused_once_each(ran, sdk)
+    only_the_answered_passed(ran, recorder)
+    by_the_servers_count = INPUT * counted.input_tokens + OUTPUT * counted.output_tokens
+    assert DOLLAR // 20 < by_the_servers_count <= cost(recorder) <= DOLLAR // 10

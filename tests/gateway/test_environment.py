@@ -1,0 +1,172 @@
+"""
+A child's environment leads to the gateway and holds no real key.
+"""
+
+import pytest
+
+from solvent.errors import SettingsError
+from solvent.gateway import PROVIDERS, prepare
+
+TOKEN = "secret"
+
+
+def prepared(environ, **named):
+    return prepare(environ, port=4321, token=TOKEN, scope="run:one", **named)
+
+
+def test_every_base_url_leads_to_the_gateway():
+    child = prepared({"PATH": "/bin"}).environment
+    assert child["OPENAI_BASE_URL"] == child["OPENAI_API_BASE"] == "http://127.0.0.1:4321/secret/openai/v1"
+    assert child["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:4321/secret/anthropic"
+    assert child["GOOGLE_GEMINI_BASE_URL"] == "http://127.0.0.1:4321/secret/gemini"
+    assert child["GROQ_BASE_URL"] == "http://127.0.0.1:4321/secret/groq"
+    assert child["SOLVENT_GATEWAY"] == "http://127.0.0.1:4321/secret"
+    assert child["SOLVENT_SCOPE"] == "run:one"
+    assert child["PATH"] == "/bin"
+    for provider in PROVIDERS.values():
+        for variable in provider.url_variables:
+            assert child[variable].startswith(f"http://127.0.0.1:4321/secret/{provider.name}")
+
+
+def test_former_base_urls_become_the_upstreams():
+    upstreams = prepared(
+        {"OPENAI_BASE_URL": "http://127.0.0.1:8000/v1/", "ANTHROPIC_BASE_URL": "https://llm.example/claude"}
+    ).upstreams
+    assert upstreams["openai"].url("v1/chat/completions") == "http://127.0.0.1:8000/v1/chat/completions"
+    assert upstreams["anthropic"].url("v1/messages") == "https://llm.example/claude/v1/messages"
+    assert not upstreams["openai"].is_own
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "url"),
+    [
+        ("openai", "v1/chat/completions", "https://api.openai.com/v1/chat/completions"),
+        ("openai", "chat/completions", "https://api.openai.com/v1/chat/completions"),
+        ("anthropic", "v1/messages", "https://api.anthropic.com/v1/messages"),
+        ("groq", "openai/v1/chat/completions", "https://api.groq.com/openai/v1/chat/completions"),
+        ("groq", "chat/completions", "https://api.groq.com/openai/v1/chat/completions"),
+        ("openrouter", "v1/models", "https://openrouter.ai/api/v1/models"),
+        ("fireworks", "v1/chat/completions", "https://api.fireworks.ai/inference/v1/chat/completions"),
+        ("gemini", "v1beta/models", "https://generativelanguage.googleapis.com/v1beta/models"),
+    ],
+)
+def test_paths_reach_the_providers_own_addresses(provider, path, url):
+    upstream = prepared({}).upstreams[provider]
+    assert upstream.url(path) == url
+    assert upstream.is_own
+
+
+def test_keys_become_stand_ins_that_only_the_gateway_can_read():
+    environ = {
+        "OPENAI_API_KEY": "sk-real-1",
+        "ANTHROPIC_API_KEY": "sk-ant-real-2",
+        "GEMINI_API_KEY": "AIza-real-3",
+        "GOOGLE_API_KEY": "AIza-real-3",
+        "GROQ_API_KEY": "",
+        "AWS_SECRET_ACCESS_KEY": "not ours",
+    }
+    got = prepared(environ)
+    child = got.environment
+    assert child["OPENAI_API_KEY"].startswith("sk-solvent-")
+    assert child["ANTHROPIC_API_KEY"].startswith("sk-ant-solvent-")
+    assert child["GEMINI_API_KEY"] == child["GOOGLE_API_KEY"]
+    assert child["GROQ_API_KEY"] == ""
+    assert child["AWS_SECRET_ACCESS_KEY"] == "not ours"
+    assert not any("real" in value for value in child.values())
+    assert sorted(got.keys.values()) == ["AIza-real-3", "sk-ant-real-2", "sk-real-1"]
+    assert got.keys[child["OPENAI_API_KEY"]] == "sk-real-1"
+    assert prepared(environ).environment["OPENAI_API_KEY"] != child["OPENAI_API_KEY"]
+
+
+def test_keys_may_be_passed():
+    got = prepared({"OPENAI_API_KEY": "sk-real-1"}, keys="pass")
+    assert got.environment["OPENAI_API_KEY"] == "sk-real-1"
+    assert got.keys == {}
+
+
+def test_no_record_shows_a_key():
+    got = prepared({"OPENAI_API_KEY": "sk-real-1", "HTTPS_PROXY": "http://me:pass@proxy.example:8080"})
+    for secret in ("sk-real-1", "pass", TOKEN, got.environment["OPENAI_API_KEY"]):
+        assert secret not in repr(got)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "127.0.0.1,localhost"),
+        ({"NO_PROXY": "corp.example"}, "corp.example,127.0.0.1,localhost"),
+        ({"no_proxy": "corp.example,localhost"}, "corp.example,localhost,127.0.0.1"),
+        ({"NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_loopback_is_never_asked_for_through_a_proxy(environ, expected):
+    child = prepared(environ).environment
+    assert child["NO_PROXY"] == child["no_proxy"] == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "proxy"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://p.example:1"}, "http://p.example:1"),
+        ({"https_proxy": "http://low.example:1", "HTTPS_PROXY": "http://up.example:1"}, "http://low.example:1"),
+        ({"ALL_PROXY": "p.example:1"}, "http://p.example:1"),
+        ({"HTTP_PROXY": "http://p.example:1"}, None),
+        ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": "api.openai.com"}, None),
+        ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": ".openai.com"}, None),
+        ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": "*"}, None),
+        ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": "other.example"}, "http://p.example:1"),
+    ],
+)
+def test_proxies_of_the_environment_are_honored(environ, proxy):
+    assert prepared(environ).upstreams["openai"].proxy == proxy
+
+
+def test_loopback_upstreams_have_no_proxy():
+    environ = {"OPENAI_BASE_URL": "http://127.0.0.1:8000/v1", "HTTP_PROXY": "http://p.example:1"}
+    assert prepared(environ).upstreams["openai"].proxy is None
+
+
+def test_certificates_of_the_environment_are_honored(tmp_path):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("")
+    got = prepared({"SSL_CERT_FILE": str(bundle), "SSL_CERT_DIR": str(tmp_path)}).upstreams["openai"]
+    assert (got.ca_file, got.ca_folder) == (str(bundle), str(tmp_path))
+    assert prepared({"REQUESTS_CA_BUNDLE": str(tmp_path)}).upstreams["openai"].ca_folder == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable", "got"),
+    [
+        ({"OPENAI_BASE_URL": "http://llm.lan:8000/v1"}, "OPENAI_BASE_URL", "http to another machine"),
+        ({"OPENAI_BASE_URL": "https://me:secret@llm.lan/v1"}, "OPENAI_BASE_URL", "one with credentials"),
+        ({"OPENAI_BASE_URL": "https://llm.lan/v1?key=secret"}, "OPENAI_BASE_URL", "one with a query"),
+        ({"OPENAI_BASE_URL": "https://llm.lan/v1#x"}, "OPENAI_BASE_URL", "one with a fragment"),
+        ({"OPENAI_BASE_URL": "https://llm.lan/../v1"}, "OPENAI_BASE_URL", "one with a path that climbs"),
+        ({"OPENAI_API_BASE": "ftp://llm.lan/v1"}, "OPENAI_API_BASE", "ftp scheme"),
+        ({"ANTHROPIC_BASE_URL": "llm.lan"}, "ANTHROPIC_BASE_URL", "no host"),
+        ({"ANTHROPIC_BASE_URL": "https://llm.lan:x"}, "ANTHROPIC_BASE_URL", "no URL"),
+        ({"ANTHROPIC_BASE_URL": "https://llm .lan"}, "ANTHROPIC_BASE_URL", "no host"),
+        ({"ANTHROPIC_BASE_URL": "http://[::1"}, "ANTHROPIC_BASE_URL", "no URL"),
+        ({"HTTPS_PROXY": "socks5://p.example:1"}, "HTTPS_PROXY", "socks5://…"),
+        ({"SSL_CERT_FILE": "/no/such/file"}, "SSL_CERT_FILE", "/no/such/file, not there"),
+    ],
+)
+def test_settings_that_cannot_be_used_name_their_variable(environ, variable, got):
+    with pytest.raises(SettingsError) as refused:
+        prepared(environ)
+    assert (refused.value.where, refused.value.got) == (variable, got)
+    assert "secret" not in str(refused.value)
+
+
+def test_two_addresses_for_one_provider_are_refused():
+    with pytest.raises(SettingsError) as refused:
+        prepared({"OPENAI_BASE_URL": "https://a.example/v1", "OPENAI_API_BASE": "https://b.example/v1"})
+    assert refused.value.where == "OPENAI_API_BASE, OPENAI_BASE_URL"
+    prepared({"OPENAI_BASE_URL": "https://a.example/v1", "OPENAI_API_BASE": "https://a.example/v1/"})
+
+
+def test_variables_belong_to_one_provider():
+    variables = [name for provider in PROVIDERS.values() for name in provider.url_variables + provider.key_variables]
+    assert len(variables) == len(set(variables))
+    assert list(PROVIDERS) == sorted(PROVIDERS)

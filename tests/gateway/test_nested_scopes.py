@@ -1,0 +1,84 @@
+"""
+A nested run finds its parent's gateway, and opens a scope below its parent's.
+"""
+
+import json
+
+import pytest
+from worlds import CHAT, OTHER_TOKEN, TOKEN
+
+from solvent._limits import Limit, Scope
+
+
+def test_state_tells_whose_gateway_it_is(play):
+    async def scene(here):
+        got = await here.call(f"/{TOKEN}/solvent/state", method="GET", body=b"")
+        assert json.loads(got.body) == {"scope": "run:one"}
+        got = await here.call(f"/{OTHER_TOKEN}/solvent/state", method="GET", body=b"")
+        assert json.loads(got.body) == {"scope": "run:two"}
+        assert here.guard.untouched
+
+    play(scene)
+
+
+def test_child_scope_has_its_own_way_in_and_its_limits(play):
+    async def scene(here):
+        limits = [
+            {"meter": "usd", "amount": "1000", "source": "--usd"},
+            {"meter": "calls", "amount": 3, "window": "day"},
+        ]
+        body = json.dumps({"name": "inner", "limits": limits}).encode()
+        got = json.loads((await here.call(f"/{TOKEN}/solvent/scopes", body=body)).body)
+
+        assert got["scope"] == "run:one/step:inner"
+        assert here.guard.opened == [
+            (
+                Scope.parse("run:one/step:inner"),
+                (Limit(meter="usd", amount=1000, source="--usd"), Limit(meter="calls", amount=3, window="day")),
+            )
+        ]
+        assert (await here.call(CHAT.replace(TOKEN, got["token"]))).status == 200
+        assert str(here.guard.admitted[0].scope) == "run:one/step:inner"
+
+        deeper = json.loads((await here.call(f"/{got['token']}/solvent/scopes", body=b'{"name":"x/y"}')).body)
+        assert deeper["scope"] == "run:one/step:inner/step:x%2Fy"
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"name":1}',
+        '{"name":""}',
+        '{"name":"a","limits":{}}',
+        '{"name":"a","limits":[1]}',
+        '{"name":"a","limits":[{"meter":"usd"}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":-1}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":1.5}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":true}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":"-1"}]}',
+        '{"name":"a","limits":[{"meter":"none","amount":1}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":1,"window":"never"}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":1,"window":[]}]}',
+        '{"name":"a","limits":[{"meter":"usd","amount":1,"other":1}]}',
+        "[]",
+    ],
+)
+def test_scopes_that_say_nothing_are_refused(play, body):
+    async def scene(here):
+        got = await here.call(f"/{TOKEN}/solvent/scopes", body=body.encode())
+        assert got.status == 400
+        assert here.guard.untouched
+
+    play(scene)
+
+
+def test_other_addresses_of_solvent_are_none(play):
+    async def scene(here):
+        for method, path in (("GET", "scopes"), ("POST", "state"), ("GET", "keys"), ("DELETE", "scopes")):
+            got = await here.call(f"/{TOKEN}/solvent/{path}", method=method, body=b"")
+            assert got.status == 404
+
+    play(scene)

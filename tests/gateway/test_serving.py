@@ -1,0 +1,65 @@
+"""
+The server around the gateway: quiet, quick to start, and gone when it is stopped.
+"""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from worlds import world
+
+from solvent.gateway import loop_factory
+
+
+def test_gateway_is_imported_without_its_heavy_parts():
+    code = (
+        "import sys, solvent.gateway as g; s = g.bind_loopback(); assert s.getsockname()[0] == '127.0.0.1'\n"
+        "print([name for name in ('aiohttp', 'uvicorn', 'uvloop', 'urllib.request') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+def test_answers_carry_no_banner(play):
+    async def scene(here):
+        got = await here.call()
+        assert b"server" not in got.headers
+        assert b"date" not in got.headers
+
+    play(scene)
+
+
+def test_pipelined_requests_are_answered_in_order(play):
+    async def scene(here):
+        client = await here.connect()
+        client.send(here.request() + here.request())
+        assert (await client.answer()).status == 200
+        assert (await client.answer()).status == 200
+        assert len(here.guard.outcomes) == 2
+
+    play(scene)
+
+
+def test_stopped_server_closes_every_connection_and_its_port():
+    async def scene():
+        async with world() as here:
+            client = await here.connect()
+            client.send(here.request())
+            await client.answer()
+            port = here.port
+            await here.server.stop()
+            assert await client.reader.read() == b""
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(scene())
+
+
+def test_server_runs_on_the_standard_loop_too():
+    async def scene():
+        async with world() as here:
+            assert (await here.call()).status == 200
+
+    asyncio.run(scene())

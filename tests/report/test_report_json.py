@@ -1,0 +1,156 @@
+import hashlib
+import importlib.resources
+import json
+import re
+from typing import Any
+
+import pytest
+from run_journal import CENT, RunJournal, TestClock
+
+from solvent.report import Report, summarize, to_json
+from solvent.report._json import SCHEMA_VERSION
+
+SCHEMA_TEXT = importlib.resources.files("solvent.report").joinpath("schema.json").read_text()
+SCHEMA: dict[str, Any] = json.loads(SCHEMA_TEXT)
+DIGESTS = {1: "3a40034383fbc86a"}
+_TYPES = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
+
+
+def problems(value: Any, schema: dict[str, Any], at: str = "report") -> list[str]:
+    """
+    Where a value is not what the schema says; of JSON Schema only the words that ours uses, and no others.
+    """
+    known = {"$ref", "type", "const", "enum", "required", "properties", "additionalProperties", "items", "pattern"}
+    assert not schema.keys() - known - {"$schema", "$defs", "title", "description", "minimum"}, at
+    found = []
+    if "$ref" in schema:
+        found += problems(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")], at)
+    if "type" in schema:
+        names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        if type(value) not in [_TYPES[name] for name in names]:
+            return [*found, f"{at}: {value!r} is not {names}"]
+    if "const" in schema and value != schema["const"]:
+        found.append(f"{at}: {value!r}")
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{at}: {value!r}")
+    if "minimum" in schema and value < schema["minimum"]:
+        found.append(f"{at}: {value!r}")
+    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+        found.append(f"{at}: {value!r}")
+    if isinstance(value, list) and "items" in schema:
+        found += [problem for i, item in enumerate(value) for problem in problems(item, schema["items"], f"{at}[{i}]")]
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        found += [f"{at}.{name} is missing" for name in schema.get("required", []) if name not in value]
+        for name, part in value.items():
+            rule = properties.get(name, schema.get("additionalProperties", True))
+            if rule is False:
+                found.append(f"{at}.{name} is unknown")
+            elif rule is not True:
+                found += problems(part, rule, f"{at}.{name}")
+    return found
+
+
+@pytest.fixture
+def full(journal: RunJournal, clock: TestClock) -> Report:
+    """
+    A report in which nothing is empty.
+    """
+    journal.open()
+    clock.advance(seconds=1.5)
+    journal.call(2 * CENT + 1, usage={"input_tokens": 100, "output_tokens": 7}, rungs=["shrink 513"])
+    journal.call(None, model_used="o9", estimated="cut")
+    journal.reserve(3 * CENT)
+    clock.advance(seconds=121)
+    journal.store.expire()
+    journal.reserve(4 * CENT)
+    journal.call(5 * CENT)
+    journal.refuse("budget_exceeded", "run:triage has $0.01 left.", meter="usd")
+    journal.refuse("price_unknown", "'o8' has no price.", model="o8")
+    journal.close("budget", 3)
+    return summarize(journal.store, "run:triage")
+
+
+def test_a_report_is_what_the_schema_says(full: Report) -> None:
+    assert problems(to_json(full), SCHEMA) == []
+    assert problems(to_json(Report(scope="run:empty")), SCHEMA) == []
+
+
+def test_the_schema_knows_a_wrong_report(full: Report) -> None:
+    wrong: Any = to_json(full)
+    wrong["limits"][0]["spent"] = 1
+    wrong["total"]["extra"] = 0
+    del wrong["scope"]
+
+    assert problems(wrong, SCHEMA) == [
+        "report.scope is missing",
+        "report.limits[0].spent: 1 is not ['string']",
+        "report.total.extra is unknown",
+    ]
+
+
+def test_amounts_are_exact_strings(full: Report) -> None:
+    written: Any = json.loads(json.dumps(to_json(full)))
+
+    assert written["schema_version"] == 1
+    assert written["limits"][0] == {
+        "scope": "run:triage",
+        "meter": "usd",
+        "window": "",
+        "unit": "nanodollars",
+        "limit": "1000000000",
+        "spent": "100000001",
+        "reserved": "40000000",
+        "remaining": "859999999",
+        "overrun": "20000000",
+        "dollars": {
+            "limit": "1.000000000",
+            "spent": "0.100000001",
+            "reserved": "0.040000000",
+            "remaining": "0.859999999",
+            "overrun": "0.020000000",
+        },
+    }
+    assert (written["limits"][1]["unit"], written["limits"][1]["dollars"]) == ("count", None)
+    assert written["total"] == {
+        "calls": 4,
+        "cost_nanodollars": "100000001",
+        "cost_dollars": "0.100000001",
+        "unpriced": 1,
+        "tokens": {"input_tokens": 100, "output_tokens": 7},
+    }
+    assert written["refused"] == [
+        {
+            "code": "budget_exceeded",
+            "account": {"scope": "run:triage", "meter": "usd", "window": ""},
+            "limit": "1000000000",
+            "model": None,
+            "count": 1,
+            "reason": "run:triage has $0.01 left.",
+        },
+        {
+            "code": "price_unknown",
+            "account": None,
+            "limit": None,
+            "model": "o8",
+            "count": 1,
+            "reason": "'o8' has no price.",
+        },
+    ]
+    assert written["estimated"] == [
+        {"reason": "cut", "count": 1, "nanodollars": "0", "dollars": "0.000000000"},
+        {"reason": "expired", "count": 1, "nanodollars": "30000000", "dollars": "0.030000000"},
+    ]
+    assert (written["started"], written["ended"], written["elapsed_milliseconds"]) == (
+        "2026-03-02T10:15:00.000000000Z",
+        "2026-03-02T10:17:02.500000000Z",
+        122_500,
+    )
+    assert (written["exit_reason"], written["exit_code"]) == ("budget", 3)
+
+
+def test_the_schema_of_a_version_never_changes() -> None:
+    # Whoever has to change a digest here raises SCHEMA_VERSION, or has broken every reader of reports.
+    meaning = json.dumps(SCHEMA, sort_keys=True).encode()
+
+    assert hashlib.blake2b(meaning, digest_size=8).hexdigest() == DIGESTS[SCHEMA_VERSION]

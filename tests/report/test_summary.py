@@ -1,0 +1,344 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from run_journal import CENT, START_NS, RunJournal, TestClock
+
+from solvent._ledger import Account, Balance, Charge, Extend, Settle
+from solvent.report import ModelUse, Refused, Share, Use, summarize
+from solvent.stores.memory import MemoryStore
+
+
+def test_a_run_without_calls_is_a_report_of_zeros(journal: RunJournal) -> None:
+    journal.open()
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.total == Use()
+    assert report.models == ()
+    assert report.limits == (
+        Balance(account=Account("run:triage", "usd"), limit=100 * CENT),
+        Balance(account=Account("run:triage", "calls"), limit=200),
+    )
+
+
+def test_a_limit_shows_what_its_account_holds(journal: RunJournal) -> None:
+    journal.open()
+    journal.call(2 * CENT)
+    journal.call(5 * CENT, bound=3 * CENT)
+    journal.reserve(4 * CENT)
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.limits == (
+        Balance(
+            account=Account("run:triage", "usd"),
+            limit=100 * CENT,
+            spent=7 * CENT,
+            reserved=4 * CENT,
+            overrun=2 * CENT,
+        ),
+        Balance(account=Account("run:triage", "calls"), limit=200, spent=2, reserved=1),
+    )
+    assert report.limits[0].remaining == 89 * CENT
+    assert report.overruns == Share(count=1, nanodollars=2 * CENT)
+    assert report.open == Share(count=1, nanodollars=4 * CENT)
+    assert report.bounds == Share(count=2, nanodollars=6 * CENT)
+
+
+def test_limits_are_those_of_the_last_opening(journal: RunJournal) -> None:
+    journal.open()
+    journal.limits = {"usd": 300 * CENT}
+    journal.open()
+
+    assert summarize(journal.store, "run:triage").limits == (
+        Balance(account=Account("run:triage", "usd"), limit=300 * CENT),
+    )
+
+
+def test_use_is_counted_by_the_model_that_answered(journal: RunJournal) -> None:
+    journal.call(2 * CENT, usage={"input_tokens": 100, "output_tokens": 7, "cache_read_tokens": 40})
+    journal.call(1 * CENT, usage={"input_tokens": 50, "output_tokens": 3})
+    journal.call(3 * CENT, model_asked="o9", model_used="o9", usage={"input_tokens": 1, "output_tokens": 1})
+    # An error names no model; its call goes where the same request is mostly answered.
+    journal.call(0, model_used=None, status="429")
+
+    report = summarize(journal.store, "run:triage")
+
+    tokens = {"cache_read_tokens": 40, "input_tokens": 150, "output_tokens": 10}
+    assert report.models == (
+        ModelUse(
+            provider="openai",
+            model="gpt-5-mini-2025-08-07",
+            use=Use(calls=3, cost_nanodollars=3 * CENT, tokens=tokens),
+        ),
+        ModelUse(
+            provider="openai",
+            model="o9",
+            use=Use(calls=1, cost_nanodollars=3 * CENT, tokens={"input_tokens": 1, "output_tokens": 1}),
+        ),
+    )
+    assert report.total.calls == 4
+    assert report.total.tokens == {"cache_read_tokens": 40, "input_tokens": 151, "output_tokens": 11}
+
+
+def test_a_call_without_a_price_is_counted_and_costs_nothing(journal: RunJournal) -> None:
+    journal.call(None)
+    journal.call(2 * CENT)
+
+    assert summarize(journal.store, "run:triage").total == Use(calls=2, cost_nanodollars=2 * CENT, unpriced=1)
+
+
+def test_refusals_are_grouped_by_what_was_in_the_way(journal: RunJournal) -> None:
+    for need in ("$0.03", "$0.04"):
+        journal.refuse("budget_exceeded", f"run:triage has $0.01 left; this call needs up to {need}.", meter="usd")
+    journal.refuse("budget_exceeded", "run:triage has 0 calls left.", meter="calls")
+    journal.refuse("price_unknown", "'o9' has no price.", model="o9")
+    journal.refuse("price_unknown", "'o8' has no price.", model="o8")
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.refusals == 5
+    assert report.refused[0] == Refused(
+        code="budget_exceeded",
+        account=Account("run:triage", "usd"),
+        limit=100 * CENT,
+        count=2,
+        reason="run:triage has $0.01 left; this call needs up to $0.04.",
+    )
+    assert {(refused.code, refused.model, refused.limit) for refused in report.refused[1:]} == {
+        ("budget_exceeded", None, 200),
+        ("price_unknown", "o8", None),
+        ("price_unknown", "o9", None),
+    }
+
+
+def test_rungs_and_estimates_are_counted(journal: RunJournal) -> None:
+    journal.call(rungs=["prefix", "wait 1.2 s", "shrink 513"])
+    journal.call(rungs=["prefix"], estimated="cut")
+    journal.release(journal.reserve(rungs=["wait 3.0 s"]))
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.rungs == {"prefix": 2, "shrink": 1, "wait": 1}
+    assert report.estimated == {"cut": Share(count=1, nanodollars=2 * CENT)}
+    assert report.released == 1
+    assert report.total.calls == 2
+
+
+def test_an_expired_call_is_charged_in_full_and_shown(journal: RunJournal, clock: TestClock) -> None:
+    journal.reserve(3 * CENT, rungs=["wait 1.2 s"])
+    clock.advance(seconds=121)
+    journal.store.expire()
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.expired == Share(count=1, nanodollars=3 * CENT)
+    assert report.estimated == {"expired": Share(count=1, nanodollars=3 * CENT)}
+    assert report.total == Use(calls=1, cost_nanodollars=3 * CENT)
+    assert report.rungs == {"wait": 1}
+    assert report.open == Share()
+
+
+def test_a_late_truth_replaces_what_an_expiry_booked(journal: RunJournal, clock: TestClock) -> None:
+    id = journal.reserve(3 * CENT, rungs=["wait 1.2 s"])
+    clock.advance(seconds=121)
+    journal.store.expire()
+    journal.settle(id, 5 * CENT, rungs=["wait 1.2 s"], usage={"input_tokens": 9})
+
+    report = summarize(journal.store, "run:triage")
+
+    assert report.total == Use(calls=1, cost_nanodollars=5 * CENT, tokens={"input_tokens": 9})
+    assert [model.model for model in report.models] == ["gpt-5-mini-2025-08-07"]
+    assert report.overruns == Share(count=1, nanodollars=2 * CENT)
+    assert report.rungs == {"wait": 1}
+    assert (report.expired, report.estimated, report.corrected) == (Share(), {}, 1)
+
+
+def test_a_call_that_expired_and_was_never_sent_is_no_call(journal: RunJournal, clock: TestClock) -> None:
+    id = journal.reserve(3 * CENT)
+    clock.advance(seconds=121)
+    journal.store.expire()
+    journal.release(id)
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.total, report.released, report.corrected, report.expired) == (Use(), 1, 1, Share())
+
+
+def test_a_call_that_expired_and_was_answered_with_an_error_is_a_call(journal: RunJournal, clock: TestClock) -> None:
+    journal.limits = {"usd": 100 * CENT}
+    id = journal.reserve(3 * CENT)
+    clock.advance(seconds=121)
+    journal.store.expire()
+    journal.settle(id, 0, status="429")
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.total, report.released) == (Use(calls=1), 0)
+
+
+def test_an_expiry_above_its_reservation_is_an_overrun_until_it_is_corrected(
+    journal: RunJournal, clock: TestClock
+) -> None:
+    id = journal.reserve(3 * CENT)
+    journal.write(Extend(id=id, so_far={"usd": 5 * CENT}))
+    clock.advance(seconds=121)
+    journal.store.expire()
+
+    expired = summarize(journal.store, "run:triage")
+    journal.settle(id, 4 * CENT)
+    corrected = summarize(journal.store, "run:triage")
+
+    assert (expired.expired, expired.overruns) == (
+        Share(count=1, nanodollars=5 * CENT),
+        Share(count=1, nanodollars=2 * CENT),
+    )
+    assert (corrected.total.cost_nanodollars, corrected.overruns) == (4 * CENT, Share(count=1, nanodollars=CENT))
+
+
+def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJournal, clock: TestClock) -> None:
+    journal.open()
+    clock.advance(seconds=60)
+    journal.close("budget", 3)
+    clock.advance(seconds=3600)
+    journal.open()
+    clock.advance(seconds=5)
+    journal.close("exited", 0)
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.openings, report.exit_reason, report.exit_code) == (2, "exited", 0)
+    assert (report.started, report.elapsed_seconds) == (START_NS, 3665)
+
+
+def test_a_run_that_never_closed_ends_at_its_last_sign_of_life(journal: RunJournal, clock: TestClock) -> None:
+    journal.open()
+    journal.close("budget", 3)
+    journal.open()
+    clock.advance(seconds=7)
+    journal.reserve()
+    clock.advance(seconds=10_000)
+    journal.store.expire()  # Whoever looks writes this, long after.
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.ended, report.exit_reason, report.exit_code) == (None, None, None)
+    assert report.elapsed_seconds == 7
+
+
+def test_what_stands_below_a_run_is_part_of_it(journal: RunJournal) -> None:
+    journal.open()
+    below = RunJournal(journal.store, "run:triage/agent:critic", limits={"usd": 10 * CENT})
+    below.open()
+    below.refuse("budget_exceeded", "too little left", meter="usd")
+    below.close("budget", 3)
+    RunJournal(journal.store, "run:triage-2").open()
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.openings, report.ended, report.refusals) == (1, None, 1)
+    assert [(balance.account.scope, balance.limit) for balance in report.limits] == [
+        ("run:triage", 100 * CENT),
+        ("run:triage", 200),
+        ("run:triage/agent:critic", 10 * CENT),
+    ]
+
+
+def test_a_limit_wider_than_the_run_shows_what_all_runs_spent(journal: RunJournal) -> None:
+    def usd(run: str, amount: int = 0) -> tuple[Charge, ...]:
+        wide = Charge(account=Account("org:acme", "usd", "month@UTC"), amount=amount, limit=500 * CENT)
+        return wide, Charge(account=Account(f"org:acme/run:{run}", "usd"), amount=amount)
+
+    for run in ("a", "b"):
+        one = RunJournal(journal.store, f"org:acme/run:{run}")
+        one.charges = lambda run=run, **amounts: usd(run, amounts.get("usd", 0))  # type: ignore[method-assign]
+        one.open()
+        one.call(2 * CENT)
+
+    report = summarize(journal.store, "org:acme/run:b")
+
+    assert [(balance.account.scope, balance.limit, balance.spent) for balance in report.limits] == [
+        ("org:acme/run:b", None, 2 * CENT),
+        ("org:acme", 500 * CENT, 4 * CENT),
+    ]
+    assert report.total.cost_nanodollars == 2 * CENT
+
+
+def test_the_cost_is_what_was_booked_where_record_and_balance_differ(journal: RunJournal) -> None:
+    id = journal.reserve(3 * CENT)
+    journal.write(Settle(id=id, actual={"usd": 2 * CENT + 1}))
+
+    assert summarize(journal.store, "run:triage").total.cost_nanodollars == 2 * CENT + 1
+
+
+_AMOUNTS = st.integers(0, 40 * CENT)
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("reserve"), _AMOUNTS),
+        st.tuples(st.just("settle"), _AMOUNTS, st.sampled_from(["a", "b", None])),
+        st.tuples(st.just("settle unpriced"), st.none(), st.just("a")),
+        st.tuples(st.just("release")),
+        st.tuples(st.just("expire")),
+        st.tuples(st.just("refuse")),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(steps=_STEPS, with_account=st.booleans())
+def test_sums_over_the_report_equal_the_balances(steps: list[Any], with_account: bool) -> None:
+    clock = TestClock()
+    store = MemoryStore(clock=clock)
+    journal = RunJournal(store, limits={"usd": 2**52, "calls": 10**6} if with_account else {"calls": 10**6})
+    journal.open()
+    open_ids: list[str] = []
+    expired: set[str] = set()
+    bounds: dict[str, int] = {}
+    costs: dict[str, int] = {}  # By call: what it truly cost, kept beside the journal.
+    refused = 0
+    for kind, *arguments in steps:
+        if kind == "reserve":
+            id = journal.reserve(arguments[0])
+            open_ids.append(id)
+            bounds[id] = arguments[0]
+        elif kind == "expire":
+            clock.advance(seconds=121)
+            store.expire()
+            fresh = [id for id in open_ids if id not in expired]
+            costs.update({id: bounds[id] for id in fresh})
+            expired.update(fresh)
+        elif kind == "refuse":
+            journal.refuse("budget_exceeded", "too little left", meter="calls")
+            refused += 1
+        elif open_ids:
+            id = open_ids.pop(len(open_ids) // 2)
+            expired.discard(id)
+            if kind == "release":
+                journal.release(id)
+                costs.pop(id, None)
+            else:
+                cost, model = arguments
+                journal.settle(id, cost, bound=bounds[id], model_used=model, status="200")
+                costs[id] = cost or 0
+
+    report = summarize(store, "run:triage")
+
+    assert (report.total.calls, report.total.cost_nanodollars) == (len(costs), sum(costs.values()))
+    assert sum(model.use.cost_nanodollars for model in report.models) == report.total.cost_nanodollars
+    assert sum(model.use.calls for model in report.models) == report.total.calls
+    assert report.open.count == len([id for id in open_ids if id not in expired])
+    assert report.expired.count == len(expired)
+    assert report.refusals == refused
+    by_account = {balance.account: balance for balance in store.balances("run:triage")}
+    for shown in report.limits:
+        kept = by_account[shown.account]
+        assert (shown.spent, shown.reserved, shown.overrun) == (kept.spent, kept.reserved, kept.overrun)
+        spent = report.total.cost_nanodollars if shown.account.meter == "usd" else report.total.calls
+        assert shown.spent == spent
+        if shown.account.meter == "usd":
+            assert report.overruns.nanodollars == kept.overrun
+            assert report.open.nanodollars == kept.reserved

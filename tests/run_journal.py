@@ -1,0 +1,98 @@
+"""
+Writes the journals of runs, for tests of what is read from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from solvent._ledger import Account, Answer, CallRecord, Charge, Note, Operation, Release, Reserve, Settle
+from solvent.errors import SolventError
+from solvent.stores._protocol import Store
+
+CENT = 10_000_000
+START_NS = 1_772_446_500_000_000_000  # 2026-03-02 10:15:00 UTC.
+CALL = CallRecord(provider="openai", format="openai-chat", model_asked="gpt-5-mini", decision="admitted")
+
+
+class TestClock:
+    """
+    Moves only when it is told to.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.elapsed_ns = 0
+
+    def now_ns(self) -> int:
+        return START_NS + self.elapsed_ns
+
+    def uptime_ns(self) -> int:
+        return 1_000_000_000_000 + self.elapsed_ns
+
+    def boot_id(self) -> str:
+        return "test-boot"
+
+    def advance(self, *, seconds: float) -> None:
+        self.elapsed_ns += int(seconds * 1e9)
+
+
+class RunJournal:
+    """
+    One run in a store: what it is limited to, and its calls one after the other.
+    """
+
+    def __init__(self, store: Store, scope: str = "run:triage", *, limits: Mapping[str, int] | None = None) -> None:
+        self.store = store
+        self.scope = scope
+        self.limits = {"usd": 100 * CENT, "calls": 200} if limits is None else dict(limits)
+        self._ids = 0
+
+    def write(self, operation: Operation) -> Answer:
+        [answer] = self.store.apply([operation])
+        assert not isinstance(answer, SolventError), answer
+        return answer
+
+    def open(self) -> None:
+        self.write(Note(kind="open", id=self._id(), scope=self.scope, charges=self.charges()))
+
+    def close(self, reason: str = "exited", code: int = 0) -> None:
+        record = CallRecord(reason=reason, status=str(code))
+        self.write(Note(kind="close", id=self._id(), scope=self.scope, call=record))
+
+    def refuse(self, code: str, reason: str, *, meter: str | None = None, model: str = "gpt-5-mini") -> None:
+        record = replace(CALL, model_asked=model, decision="refused", status=code, reason=reason)
+        charges = self.charges(**{meter: 1}, only=(meter,)) if meter else ()
+        self.write(Note(kind="refuse", id=self._id(), scope=self.scope, charges=charges, call=record))
+
+    def reserve(self, bound: int = 3 * CENT, *, id: str | None = None, **record: Any) -> str:
+        id = id or self._id()
+        call = replace(CALL, bound_nanodollars=bound, **record)
+        self.write(Reserve(id=id, scope=self.scope, charges=self.charges(usd=bound, calls=1), call=call))
+        return id
+
+    def settle(
+        self, id: str, cost: int | None = 2 * CENT, *, bound: int = 3 * CENT, calls: int = 1, **record: Any
+    ) -> None:
+        call = replace(
+            CALL, bound_nanodollars=bound, cost_nanodollars=cost, **{"model_used": "gpt-5-mini-2025-08-07", **record}
+        )
+        self.write(Settle(id=id, actual={"usd": cost or 0, "calls": calls}, call=call))
+
+    def release(self, id: str) -> None:
+        self.write(Release(id=id, reason="not sent", call=replace(CALL, status="not_sent")))
+
+    def call(self, cost: int | None = 2 * CENT, *, bound: int = 3 * CENT, **record: Any) -> None:
+        self.settle(self.reserve(bound), cost, bound=bound, **record)
+
+    def charges(self, *, only: tuple[str, ...] | None = None, **amounts: int) -> tuple[Charge, ...]:
+        meters = self.limits if only is None else only
+        return tuple(
+            Charge(account=Account(self.scope, meter), amount=amounts.get(meter, 0), limit=self.limits.get(meter))
+            for meter in meters
+        )
+
+    def _id(self) -> str:
+        self._ids += 1
+        return f"{self.scope}-{self._ids}"

@@ -1,0 +1,95 @@
+"""
+Errors: what happened, the limit, the amounts, how to go on; and they survive pickling.
+"""
+
+import pickle
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from solvent._amounts import nanodollars
+from solvent.errors import (
+    BudgetExceeded,
+    DeadlinePassed,
+    IdConflict,
+    LedgerCorrupt,
+    OutcomeUnknown,
+    PriceUnknown,
+    ReservationClosed,
+    ReservationNotFound,
+    SettingsError,
+    SolventError,
+    StoreUnavailable,
+    Unbounded,
+)
+
+NOW = datetime(2026, 3, 1, 18, 48, tzinfo=UTC)
+EXAMPLES = {
+    BudgetExceeded(
+        scope="team:search",
+        meter="usd",
+        window="day@UTC",
+        limit=nanodollars("5.00"),
+        spent=nanodollars("4.9502"),
+        reserved=nanodollars("0.0385"),
+        requested=nanodollars("0.0420"),
+        open_count=3,
+        resets_at=NOW + timedelta(hours=5, minutes=12),
+        output_tokens_affordable=513,
+        now=NOW,
+    ): """\
+team:search has $0.0113 left of $5.00 per day; this call needs up to $0.0420.
+spent $4.9502, reserved $0.0385 (3 open); resets 2026-03-02 00:00 UTC, in 5 h 12 min.
+To go on: ask for at most 513 output tokens, or raise the limit, or wait for the reset.""",
+    DeadlinePassed.after(scope="run:a", seconds=600, source="--time"): """\
+run:a had 10 min and they are over; no call is started.
+To go on: allow more time (--time).""",
+    PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5")): """\
+'gpt-9' has no price, and a limit in dollars is in force. Known and close: gpt-4, gpt-5.
+To go on: give one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens) or under `prices:` in solvent.yaml.""",
+    Unbounded(part="the provider's tool web_search", meter="usd", remedy="cap its uses"): """\
+the provider's tool web_search has no bound, and a limit of usd is in force.
+To go on: cap its uses.""",
+    ReservationNotFound(id="01J9ZK"): """\
+no reservation has the id 01J9ZK.
+To go on: reserve before settling; a refusal binds no id.""",
+    ReservationClosed(id="01J9ZK", state="settled", wanted="released"): """\
+reservation 01J9ZK is settled and cannot be released; a reservation closes once.""",
+    IdConflict(id="01J9ZK"): """\
+the id 01J9ZK belongs to a reservation with other contents.
+To go on: make a new id for a new call; the same id is for the same call again.""",
+    StoreUnavailable(ledger="sqlite:///l.db", reason="disk full"): """\
+the ledger sqlite:///l.db did not answer: disk full. Nothing was recorded.
+To go on: see that the file can be written, or name another with --ledger or SOLVENT_LEDGER.""",
+    OutcomeUnknown(ledger="sqlite:///l.db", id="01J9ZK", reason="timed out"): """\
+the ledger sqlite:///l.db did not answer: timed out; reservation 01J9ZK may have been recorded.
+To go on: retry with the same id; it is counted once.""",
+    LedgerCorrupt(ledger="l.db", found="it is a database of another program"): """\
+l.db cannot be used as a ledger: it is a database of another program. The file was left as it is.
+To go on: restore it from a copy, or name another with --ledger or SOLVENT_LEDGER.""",
+    SettingsError(where="solvent.yaml:7", expected="an amount", got='"x"', hint="write one"): """\
+solvent.yaml:7: expected an amount, got "x"
+To go on: write one.""",
+}
+
+
+@pytest.mark.parametrize(("error", "message"), EXAMPLES.items(), ids=lambda value: type(value).__name__)
+def test_every_error_says_what_happened_and_how_to_go_on(error, message):
+    assert str(error) == message
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_every_error_survives_pickling(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert copy.__dict__ == error.__dict__
+    assert str(copy) == str(error)
+
+
+def test_every_error_has_an_example():
+    def below(kind):
+        return {kind}.union(*(below(child) for child in kind.__subclasses__()))
+
+    from solvent.errors import LoopDetected
+
+    assert below(SolventError) - {SolventError, LoopDetected} == {type(error) for error in EXAMPLES}
