@@ -101,9 +101,7 @@ def nginx_server(program: str, folder: Path, *, upstream: int, core: int) -> Ite
         port: int = free.getsockname()[1]
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, upstream=upstream, port=port))
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = subprocess.Popen(
-        command, preexec_fn=lambda: os.sched_setaffinity(0, {core}), start_new_session=True
-    )
+    process = subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, {core}), start_new_session=True)
     try:
         _await_port(process, port)
         yield Server(process, port)

@@ -162,7 +162,9 @@ def judged(results: Results, start: float) -> list[dict[str, Any]]:
         except KeyError:  # nginx is not there.
             continue
         met = value <= goal.value if goal.most else value >= goal.value
-        found.append({"name": goal.name, "value": value, "unit": goal.unit, "goal": goal.value, "most": goal.most, "met": met})
+        found.append(
+            {"name": goal.name, "value": value, "unit": goal.unit, "goal": goal.value, "most": goal.most, "met": met}
+        )
     met = start <= START_SECONDS_MAX
     found.append(
         {"name": "solvent run true, start to end", "value": start, "unit": " s", "goal": 0.5, "most": True, "met": met}

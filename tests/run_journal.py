@@ -11,31 +11,8 @@ from solvent.errors import SolventError
 from solvent.stores._protocol import Store
 
 CENT = 10_000_000
-START_NS = 1_772_446_500_000_000_000  # 2026-03-02 10:15:00 UTC.
+START = "2026-03-02T10:15:00"
 CALL = CallRecord(provider="openai", format="openai-chat", model_asked="gpt-5-mini", decision="admitted")
-
-
-class TestClock:
-    """
-    Moves only when it is told to.
-    """
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self.elapsed_ns = 0
-
-    def now_ns(self) -> int:
-        return START_NS + self.elapsed_ns
-
-    def uptime_ns(self) -> int:
-        return 1_000_000_000_000 + self.elapsed_ns
-
-    def boot_id(self) -> str:
-        return "test-boot"
-
-    def advance(self, *, seconds: float) -> None:
-        self.elapsed_ns += int(seconds * 1e9)
 
 
 class RunJournal:

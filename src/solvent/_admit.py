@@ -91,7 +91,9 @@ class Authorizer:
             answer = yield from self._climb(attempt, answer)
         if isinstance(answer, Refusal):
             raise self._exceeded(attempt, answer)
-        record = replace(attempt.record, decision="admitted", rungs=attempt.rungs or None)
+        rungs, record = tuple(attempt.rungs), attempt.record
+        if rungs != (record.rungs or ()):  # A rung that was taken after the record was made: a wait.
+            record = replace(record, rungs=rungs)
         return Admission(
             id=id,
             scope=scope,
@@ -102,7 +104,7 @@ class Authorizer:
             chain=attempt.chain,
             own_host=own_host,
             body=self._body(attempt, own_host=own_host),
-            rungs=tuple(attempt.rungs),
+            rungs=rungs,
             headers=reply_headers(id, answer.balances),
         )
 

@@ -23,7 +23,6 @@ PREFIXES_MAX = 16_384  # Billed prefixes remembered by one process, some 200 byt
 
 # Settings by which a provider leaves out messages that were sent, or parts of them.
 _SETTINGS_THAT_CUT = ("context_management", "transforms", "truncation")
-_REASONING = (b"thinking", b"reasoning")  # In the name of every kind of part, and every field, that holds it.
 
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=repr).encode
 
@@ -123,18 +122,22 @@ class Estimator:
         """
         if _is_more_than_its_text(call) or call.unbounded:
             return bound
-        least, shared = bound.input_tokens, None
+        least, tighter, added = bound.input_tokens, None, 0
         for length in range(len(call.items), -1, -1):
-            added = _content(call, call.items[length:])
-            if added is None or (least is not None and added >= least):
-                break  # With more of the prompt counted anew it only grows.
+            more = _content(call, call.items[length : length + 1])
+            if more is None or (least is not None and added + more >= least):
+                break  # Counting yet more of the prompt anew gives nothing less.
+            added += more
             billed = self._billed.get((scope, chain.digests[length]))
-            if billed is not None and (least is None or _extended(call, length, billed, added) < least):
-                least, shared = _extended(call, length, billed, added), (length, billed)
-        if shared is None:
-            return bound
-        reason = f"{shared[1]:,} billed for a prompt with the first {shared[0]} messages, and the bound of the rest"
-        return self._bound(call, bound.price, Part(name="input", tokens=least, reason=reason), at=at)
+            if billed is None:
+                continue
+            tokens = billed + added + _overhead_of_the_rest(call, length)
+            if least is None or tokens < least:
+                reason = (
+                    f"{billed:,} billed for a prompt that has the first {length} messages, and the bound of the rest"
+                )
+                least, tighter = tokens, Part(name="input", tokens=tokens, reason=reason)
+        return bound if tighter is None else self._bound(call, bound.price, tighter, at=at)
 
     def capped(self, call: Call, bound: Bound, cap: int, *, at: datetime) -> Bound:
         """
@@ -147,20 +150,20 @@ class Estimator:
         """
         Remember what a provider billed for a whole prompt.
 
-        It is also the most that the head, and the prompt without its last message, can be alone: a conversation that
-        starts anew, or asks something else of the same text, shares them. The least that is known counts.
+        It is also the most that the head can be alone, and all but the last message: a conversation that starts anew
+        shares the one, another question about the same text the other. The least that is known counts.
         """
         call = chain.call
         if _is_more_than_its_text(call):
             return
         whole = len(call.items)
-        for length in {0, whole - 1} if whole and _is_kept_whole(call) else {0}:
+        for length in {0, max(whole - 1, 0)} if _is_kept_whole(call) else {0}:
             key = (scope, chain.digests[length])
-            known = self._billed.get(key, input_tokens)
+            known = min(self._billed.get(key, input_tokens), input_tokens)
             added = _content(call, call.items[length:])
-            if added is not None and _extended(call, length, known, added) < input_tokens:
-                known = input_tokens  # The bill breaks the bound that this gave, so it does not hold any more.
-            self._remember(key, min(known, input_tokens))
+            # A bill above the bound that this would have given shows that it holds no more.
+            is_broken = added is not None and known + added < input_tokens
+            self._remember(key, input_tokens if is_broken else known)
         self._remember((scope, chain.digests[whole]), input_tokens)
 
     def _remember(self, key: tuple[str, bytes], input_tokens: int) -> None:
@@ -279,17 +282,17 @@ def _content(call: Call, items: tuple[Item, ...]) -> int | None:
     return None if per_image is None else sum(item.tokens_max for item in items) + images * per_image
 
 
-def _extended(call: Call, length: int, billed: int, added: int) -> int:
+def _overhead_of_the_rest(call: Call, length: int) -> int:
     """
-    The most tokens of a prompt whose first messages were billed before, alone or in a longer prompt.
+    The overhead of what follows the first messages of a prompt, where those were billed before.
 
     The frame of a request is in what was billed; counted once more, it covers marks where the prefix ended. Tools are
-    a part of the head, but where a message brings more of them.
+    in the head, and so in what was billed, but for those that a message brings.
     """
     rest = call.items[length:]
     brings_tools = any(isinstance(item.value, dict) and item.value.get("tools") for item in rest)
     tools = call.tools if brings_tools else 0
-    return billed + added + overhead(replace(call, items=rest, tools=tools, structured_output=False))
+    return overhead(replace(call, items=rest, tools=tools, structured_output=False))
 
 
 def _is_more_than_its_text(call: Call) -> bool:
@@ -301,15 +304,26 @@ def _is_more_than_its_text(call: Call) -> bool:
 
 def _is_kept_whole(call: Call) -> bool:
     """
-    Whether the provider surely read every message, so that the bill for all is no less than any of them costs alone.
+    Whether the provider surely read every message, so that the bill for all is no less than any of them costs.
 
     Reasoning of earlier turns is dropped when a new turn begins; some settings drop more.
-    Source: Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models" and
-    "Create a model response", `truncation`; read 2026-11-21.
+
+    Source:
+        Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models", and API
+        reference, `truncation`; read 2026-11-21.
     """
     if any(call.request.get(name) for name in _SETTINGS_THAT_CUT):
         return False
-    return not any(mark in _encode(item.value) for item in call.items for mark in _REASONING)
+    return not any(_has_reasoning(item.value) for item in call.items)
+
+
+def _has_reasoning(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    content = value.get("content")
+    parts = content if isinstance(content, list) else []
+    kinds = [value.get("type"), *(part.get("type") for part in parts if isinstance(part, dict))]
+    return any("reasoning" in name or "thinking" in name for name in (*value, *map(str, kinds)))
 
 
 def _rounds(call: Call) -> int:

@@ -4,6 +4,7 @@ What a call is charged, what is in its way, and how far it could be cut to fit: 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from datetime import datetime
 
 from solvent._booking import Booking
@@ -19,7 +20,7 @@ OUTPUT_UNKNOWN = 2**31 - 1
 CALL = "call"  # The scope that a limit of a single call is reported under; it has no account.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # Not slotted: it serves many calls, so what they ask of it is kept.
 class Charges:
     """
     The accounts on a call's path, each with the limit in force (``None``: counted, not limited).
@@ -30,21 +31,22 @@ class Charges:
     places: tuple[tuple[Account, Limit | None], ...]
     per_call: tuple[Limit, ...] = ()
 
-    @classmethod
-    def on(cls, scope: Scope, limits: Sequence[tuple[str, Limit]], per_call: tuple[Limit, ...]) -> "Charges":
+    @staticmethod
+    @lru_cache(maxsize=1_024)
+    def on(scope: Scope, limits: tuple[tuple[str, Limit], ...], per_call: tuple[Limit, ...]) -> "Charges":
         places: dict[Account, Limit | None] = {
             Account(place, limit.meter, limit.window_key): limit for place, limit in limits
         }
         run = next((part for part in scope.path() if part.parts[-1][0] == "run"), scope)
         for meter in ("usd", "calls"):
             places.setdefault(Account(str(run), meter), None)
-        return cls(tuple(places.items()), per_call)
+        return Charges(tuple(places.items()), per_call)
 
-    @property
+    @cached_property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(account for account, _ in self.places)
 
-    @property
+    @cached_property
     def limited(self) -> frozenset[str]:
         """
         The meters that some limit on the path (or of the call itself) needs to know.

@@ -6,7 +6,7 @@ A store keeps balances and records and applies this rule in one atomic step. No 
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from solvent._amounts import AMOUNT_MAX, check_amount
@@ -142,7 +142,8 @@ class Reserve:
         """
         What a repeated id must agree on: the path and the amounts, not the limits.
         """
-        contents = [(*astuple(charge.account), charge.amount) for charge in self.charges]
+        accounts = [(charge.account, charge.amount) for charge in self.charges]
+        contents = [(account.scope, account.meter, account.window, amount) for account, amount in accounts]
         return hashlib.blake2b(repr((self.scope, contents)).encode(), digest_size=12).hexdigest()
 
 

@@ -3,7 +3,7 @@ What a limit is: a meter, an amount, a window and a scope.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Literal, Self
@@ -79,6 +79,7 @@ class Scope:
     """
 
     parts: tuple[tuple[str, str], ...]
+    _text: str = field(init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -110,9 +111,11 @@ class Scope:
             if not name or len(_encode(name)) > SEGMENT_BYTES_MAX:
                 raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {len(_encode(name))}")
             last = rank
+        # Kept, for every call asks for it many times.
+        object.__setattr__(self, "_text", "/".join(f"{kind}:{_encode(name)}" for kind, name in self.parts))
 
     def __str__(self) -> str:
-        return "/".join(f"{kind}:{_encode(name)}" for kind, name in self.parts)
+        return self._text
 
     def child(self, kind: str, name: str) -> "Scope":
         return Scope((*self.parts, (kind, name)))

@@ -89,7 +89,7 @@ class Desk:
             "HOME": str(folder),
             "SOLVENT_LEDGER": self.ledger,
             "OPENAI_API_KEY": REAL_KEY,
-            "ANTHROPIC_API_KEY": REAL_KEY,
+            "ANTHROPIC_API_KEY": "sk-ant-the-real-key",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self._runs = 0

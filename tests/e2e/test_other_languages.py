@@ -6,7 +6,8 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def found(*commands: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """
+    Keep other test processes out.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
     """
@@ -39,8 +53,7 @@ def node_packages() -> Path:
     """
     found("node", "npm")
     folder = Path(__file__).parent / "node"
-    with (folder / "node_modules.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # Tests may run in several processes.
+    with locked(folder):
         if not (folder / "node_modules" / "openai" / "package.json").exists():
             install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
             subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)

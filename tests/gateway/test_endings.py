@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from worlds import CHAT_REPLY, DONE, STREAM_BODY, STREAM_HEAD, TOKEN, chunked, delta, plain
+from worlds import CHAT_BODY, CHAT_REPLY, DONE, STREAM_BODY, STREAM_HEAD, TOKEN, chunked, delta, plain
 
 from solvent._booking import Lost, NotSent, Replied
 from solvent.errors import StoreUnavailable
@@ -66,6 +66,26 @@ def test_client_that_leaves_a_stream_ends_it_upstream_and_it_is_settled_once(pla
         assert outcome.reading is not None
         assert outcome.reading.output_begun
         assert [event.kind for event in here.events] == ["lost"]
+
+    play(scene)
+
+
+def test_leaving_is_noticed_under_servers_that_only_tell_it_in_receive(play, monkeypatch):
+    monkeypatch.setattr("solvent.gateway._app.DISCONNECT", "not offered")
+    test_client_that_leaves_a_stream_ends_it_upstream_and_it_is_settled_once(play)
+    test_client_that_leaves_before_the_answer_is_settled_as_lost(play)
+    test_client_that_leaves_the_queue_leaves_nothing(play)
+
+
+def test_leaving_is_noticed_after_a_large_body(play):
+    async def scene(here):
+        here.upstream.script = silent
+        client = await here.connect()
+        client.send(here.request(body=CHAT_BODY.replace(b"Hi", b"Hi" * 1_000_000)))
+        await here.upstream.got.wait()
+        client.close()
+        await settled(here)
+        assert isinstance(here.guard.outcome(), Lost)
 
     play(scene)
 

@@ -2,19 +2,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from run_journal import RunJournal, TestClock
+from clocks import ManualClock
+from run_journal import START, RunJournal
 
 from solvent.stores.memory import MemoryStore
 from solvent.stores.sqlite import SQLiteStore
 
 
 @pytest.fixture
-def clock() -> TestClock:
-    return TestClock()
+def clock() -> ManualClock:
+    return ManualClock(START)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, clock: TestClock, tmp_path: Path) -> Iterator[RunJournal]:
+def journal(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[RunJournal]:
     """
     The journal of ``run:triage``, limited to $1.00 and 200 calls, in every store.
     """

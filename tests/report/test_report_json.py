@@ -5,14 +5,15 @@ import re
 from typing import Any
 
 import pytest
-from run_journal import CENT, RunJournal, TestClock
+from clocks import ManualClock
+from run_journal import CENT, RunJournal
 
 from solvent.report import Report, summarize, to_json
 from solvent.report._json import SCHEMA_VERSION
 
 SCHEMA_TEXT = importlib.resources.files("solvent.report").joinpath("schema.json").read_text()
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_TEXT)
-DIGESTS = {1: "3a40034383fbc86a"}
+DIGESTS = {1: "0f4ce003a1073423"}
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
 
 
@@ -52,7 +53,7 @@ def problems(value: Any, schema: dict[str, Any], at: str = "report") -> list[str
 
 
 @pytest.fixture
-def full(journal: RunJournal, clock: TestClock) -> Report:
+def full(journal: RunJournal, clock: ManualClock) -> Report:
     """
     A report in which nothing is empty.
     """

@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
+from clocks import ManualClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_journal import CENT, START_NS, RunJournal, TestClock
+from run_journal import CENT, START, RunJournal
 
 from solvent._ledger import Account, Balance, Charge, Extend, Settle
 from solvent.report import ModelUse, Refused, Share, Use, summarize
@@ -127,7 +128,7 @@ def test_rungs_and_estimates_are_counted(journal: RunJournal) -> None:
     assert report.total.calls == 2
 
 
-def test_an_expired_call_is_charged_in_full_and_shown(journal: RunJournal, clock: TestClock) -> None:
+def test_an_expired_call_is_charged_in_full_and_shown(journal: RunJournal, clock: ManualClock) -> None:
     journal.reserve(3 * CENT, rungs=["wait 1.2 s"])
     clock.advance(seconds=121)
     journal.store.expire()
@@ -141,7 +142,7 @@ def test_an_expired_call_is_charged_in_full_and_shown(journal: RunJournal, clock
     assert report.open == Share()
 
 
-def test_a_late_truth_replaces_what_an_expiry_booked(journal: RunJournal, clock: TestClock) -> None:
+def test_a_late_truth_replaces_what_an_expiry_booked(journal: RunJournal, clock: ManualClock) -> None:
     id = journal.reserve(3 * CENT, rungs=["wait 1.2 s"])
     clock.advance(seconds=121)
     journal.store.expire()
@@ -156,7 +157,7 @@ def test_a_late_truth_replaces_what_an_expiry_booked(journal: RunJournal, clock:
     assert (report.expired, report.estimated, report.corrected) == (Share(), {}, 1)
 
 
-def test_a_call_that_expired_and_was_never_sent_is_no_call(journal: RunJournal, clock: TestClock) -> None:
+def test_a_call_that_expired_and_was_never_sent_is_no_call(journal: RunJournal, clock: ManualClock) -> None:
     id = journal.reserve(3 * CENT)
     clock.advance(seconds=121)
     journal.store.expire()
@@ -167,7 +168,7 @@ def test_a_call_that_expired_and_was_never_sent_is_no_call(journal: RunJournal, 
     assert (report.total, report.released, report.corrected, report.expired) == (Use(), 1, 1, Share())
 
 
-def test_a_call_that_expired_and_was_answered_with_an_error_is_a_call(journal: RunJournal, clock: TestClock) -> None:
+def test_a_call_that_expired_and_was_answered_with_an_error_is_a_call(journal: RunJournal, clock: ManualClock) -> None:
     journal.limits = {"usd": 100 * CENT}
     id = journal.reserve(3 * CENT)
     clock.advance(seconds=121)
@@ -180,7 +181,7 @@ def test_a_call_that_expired_and_was_answered_with_an_error_is_a_call(journal: R
 
 
 def test_an_expiry_above_its_reservation_is_an_overrun_until_it_is_corrected(
-    journal: RunJournal, clock: TestClock
+    journal: RunJournal, clock: ManualClock
 ) -> None:
     id = journal.reserve(3 * CENT)
     journal.write(Extend(id=id, so_far={"usd": 5 * CENT}))
@@ -198,7 +199,7 @@ def test_an_expiry_above_its_reservation_is_an_overrun_until_it_is_corrected(
     assert (corrected.total.cost_nanodollars, corrected.overruns) == (4 * CENT, Share(count=1, nanodollars=CENT))
 
 
-def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJournal, clock: TestClock) -> None:
+def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJournal, clock: ManualClock) -> None:
     journal.open()
     clock.advance(seconds=60)
     journal.close("budget", 3)
@@ -210,10 +211,10 @@ def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJourna
     report = summarize(journal.store, "run:triage")
 
     assert (report.openings, report.exit_reason, report.exit_code) == (2, "exited", 0)
-    assert (report.started, report.elapsed_seconds) == (START_NS, 3665)
+    assert (report.started, report.elapsed_seconds) == (ManualClock(START).now_ns(), 3665)
 
 
-def test_a_run_that_never_closed_ends_at_its_last_sign_of_life(journal: RunJournal, clock: TestClock) -> None:
+def test_a_run_that_never_closed_ends_at_its_last_sign_of_life(journal: RunJournal, clock: ManualClock) -> None:
     journal.open()
     journal.close("budget", 3)
     journal.open()
@@ -291,7 +292,7 @@ _STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(steps=_STEPS, with_account=st.booleans())
 def test_sums_over_the_report_equal_the_balances(steps: list[Any], with_account: bool) -> None:
-    clock = TestClock()
+    clock = ManualClock(START)
     store = MemoryStore(clock=clock)
     journal = RunJournal(store, limits={"usd": 2**52, "calls": 10**6} if with_account else {"calls": 10**6})
     journal.open()
@@ -342,3 +343,16 @@ def test_sums_over_the_report_equal_the_balances(steps: list[Any], with_account:
         if shown.account.meter == "usd":
             assert report.overruns.nanodollars == kept.overrun
             assert report.open.nanodollars == kept.reserved
+
+
+def test_a_run_that_goes_on_tells_what_was_spent_before(journal: RunJournal) -> None:
+    journal.open()
+    journal.call(7)
+    journal.close("exited", 0)
+    journal.open()
+    journal.call(5)
+
+    report = summarize(journal.store, "run:triage")
+
+    assert (report.before.calls, report.before.cost_nanodollars) == (1, 7)
+    assert (report.total.calls, report.total.cost_nanodollars) == (2, 12)

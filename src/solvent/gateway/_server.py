@@ -88,9 +88,7 @@ class Server:
         self._server.close()
         await self._gateway.close(reason)
         for connection in list(self._state.connections):
-            connection.shutdown()
-        for connection in list(self._state.connections):
-            connection.transport.close()
+            connection.transport.close()  # What was written is still sent.
         self._server = None
 
 

@@ -23,6 +23,7 @@ def to_json(report: Report) -> Json:
         "schema_version": SCHEMA_VERSION,
         "scope": report.scope,
         "openings": report.openings,
+        "before": _use(report.before),
         "started": _time(report.started),
         "ended": _time(report.ended),
         "last_seen": _time(report.last_seen),

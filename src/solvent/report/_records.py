@@ -77,6 +77,7 @@ class Report:
     Attributes:
         scope: The run's scope: ``run:triage``.
         openings: How often it was opened; a run that is continued by name is opened again.
+        before: What was used before the last opening: what a run that is continued by name had spent by then.
         started: When it was first opened; nanoseconds since 1970, UTC, as all times here.
         ended: When it was last closed; ``None`` while it is open, and for ever if it was killed.
         last_seen: The last entry that the run itself wrote.
@@ -96,6 +97,7 @@ class Report:
 
     scope: str
     openings: int = 0
+    before: Use = field(default_factory=Use)
     started: int | None = None
     ended: int | None = None
     last_seen: int | None = None

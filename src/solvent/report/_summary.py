@@ -125,7 +125,13 @@ class _Tally:
             head, began = self._head, entry.call.started or entry.at
             started = began if head.started is None else head.started
             self._head = replace(
-                head, openings=head.openings + 1, started=started, ended=None, exit_reason=None, exit_code=None
+                head,
+                openings=head.openings + 1,
+                before=self._total().use(),
+                started=started,
+                ended=None,
+                exit_reason=None,
+                exit_code=None,
             )
 
     def _closed(self, entry: Entry) -> None:
@@ -176,9 +182,6 @@ class _Tally:
 
     def report(self, store: Store) -> Report:
         models = _by_model(self._sums)
-        total = _Sum()
-        for model in models.values():
-            total.join(model)
         refused = sorted(self._refused.items(), key=lambda item: (-item[1][0], item[0][0]))
         open_shares, expired = _Shares(), _Shares()
         for entry in self._open.values():
@@ -189,7 +192,7 @@ class _Tally:
             self._head,
             last_seen=self._last_seen or None,
             limits=self._limit_balances(store),
-            total=total.use(),
+            total=self._total().use(),
             models=tuple(
                 ModelUse(provider=provider, model=model, use=part.use())
                 for (provider, model), part in sorted(models.items(), key=lambda item: (-item[1].cost, -item[1].calls))
@@ -207,6 +210,12 @@ class _Tally:
             overruns=self._overruns.share(),
             bounds=self._bounds.share(),
         )
+
+    def _total(self) -> _Sum:
+        total = _Sum()
+        for part in self._sums.values():
+            total.join(part)
+        return total
 
     def _limit_balances(self, store: Store) -> tuple[Balance, ...]:
         limits: dict[Account, int | None] = {}

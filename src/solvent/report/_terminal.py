@@ -238,6 +238,7 @@ def _refused(report: Report, pen: _Pen, width: int) -> list[str]:
 
 def _events(report: Report, pen: _Pen, width: int) -> list[str]:
     seen = (
+        (report.before.calls, f"before this opening: {show_dollars(report.before.cost_nanodollars)}"),
         (report.rungs.get("shrink", 0), "shrunk to fit"),
         (report.rungs.get("wait", 0), "waited for room"),
         (report.total.unpriced, "unpriced"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from solvent._ids import new_id
 from solvent._ledger import Account, CallRecord, Charge, Note
+from solvent.policy import LimitsInForce
 from solvent.run._guardian import FORWARDED
 from solvent.run._settings import RunSettings
 from solvent.run._warden import Exited, Lost, NotExecutable, NotFound, Result, Warden
@@ -72,11 +73,14 @@ def run(
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
-    scope = str(settings.scope)
-    limits = {Account(scope, limit.meter, limit.window_key): limit.amount for limit in settings.limits}
-    charges = tuple(Charge(account=account, amount=0, limit=limit) for account, limit in limits.items())
+    in_force = LimitsInForce(settings.policy)
+    in_force.open(settings.scope, settings.limits)
+    charges = tuple(
+        Charge(account=Account(place, limit.meter, limit.window_key), amount=0, limit=limit.amount)
+        for place, limit in in_force.of(settings.scope)
+    )
     call = CallRecord(started=time.time_ns(), parent_id=parent)
-    ledger.do(Note(kind="open", id=new_id(), scope=scope, charges=charges, call=call))
+    ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), charges=charges, call=call))
 
 
 def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> None:

@@ -3,10 +3,11 @@ One ledger per process: many callers' operations become few durable steps, and a
 """
 
 import asyncio
-import functools
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import TypeVar, overload
 
 from solvent._ledger import Answer, Closed, Done, Extend, Note, Operation, Refusal, Release, Reserve, Reserved, Settle
@@ -19,12 +20,12 @@ T = TypeVar("T")
 
 
 class _Ticket:
-    __slots__ = ("deliver", "operation", "outcome")
+    __slots__ = ("done", "operation", "outcome")
 
-    def __init__(self, operation: Operation, deliver: Callable[[], object] | None = None) -> None:
+    def __init__(self, operation: Operation, done: asyncio.Future[None] | None = None) -> None:
         self.operation = operation
         self.outcome: Answer | BaseException | None = None
-        self.deliver = deliver
+        self.done = done
 
 
 class Ledger:
@@ -39,9 +40,9 @@ class Ledger:
         self.store = store
         self._queue: deque[_Ticket] = deque()
         self._flush_lock = threading.Lock()
-        self._wake = threading.Condition()
+        self._signals: SimpleQueue[bool] = SimpleQueue()  # True for each operation that waits, then one False.
+        self._start_lock = threading.Lock()
         self._flusher: threading.Thread | None = None
-        self._closed = False
 
     @overload
     def do(self, operation: Reserve) -> Reserved | Refusal: ...
@@ -65,18 +66,15 @@ class Ledger:
     @overload
     async def ado(self, operation: Extend | Note) -> Done: ...
     async def ado(self, operation: Operation) -> Answer:
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-
-        def deliver() -> None:
-            # Set once at most: the caller may have been cancelled meanwhile.
-            if not done.done():
-                done.set_result(None)
-
-        ticket = _Ticket(operation, deliver=functools.partial(loop.call_soon_threadsafe, deliver))
+        if self.store.is_immediate:
+            return self.do(operation)
+        ticket = _Ticket(operation, asyncio.get_running_loop().create_future())
+        assert ticket.done is not None
         self._queue.append(ticket)
-        self._wake_flusher()
-        await done
+        if self._flusher is None:
+            self._start_flusher()
+        self._signals.put(True)
+        await ticket.done
         return _result(ticket)
 
     async def in_thread(self, read: Callable[[], T]) -> T:
@@ -89,27 +87,20 @@ class Ledger:
         """
         Apply what is queued, end the flusher and close the store.
         """
-        with self._wake:
-            self._closed = True
-            self._wake.notify()
+        self._signals.put(False)
         if self._flusher is not None:
             self._flusher.join()
         self.store.close()
 
-    def _wake_flusher(self) -> None:
-        with self._wake:
+    def _start_flusher(self) -> None:
+        with self._start_lock:
             if self._flusher is None:
                 self._flusher = threading.Thread(target=self._run, name="solvent-ledger", daemon=True)
                 self._flusher.start()
-            self._wake.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._queue and not self._closed:
-                    self._wake.wait()
-                if not self._queue:
-                    return
+        # Most signals find that their operation went with an earlier batch; then there is nothing to do.
+        while self._signals.get():
             with self._flush_lock:
                 self._flush()
 
@@ -123,10 +114,20 @@ class Ledger:
             outcomes: list[Answer | BaseException] = [*self.store.apply([ticket.operation for ticket in batch])]
         except BaseException as error:  # Each caller of the batch has to hear of it, whatever it is.
             outcomes = [error] * len(batch)
+        waiting: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
         for ticket, outcome in zip(batch, outcomes, strict=True):
             ticket.outcome = outcome
-            if ticket.deliver is not None:
-                ticket.deliver()
+            if ticket.done is not None:
+                waiting[ticket.done.get_loop()].append(ticket.done)
+        for loop, futures in waiting.items():
+            with suppress(RuntimeError):  # The loop is closed, so nobody waits any more.
+                loop.call_soon_threadsafe(_deliver, futures)
+
+
+def _deliver(futures: Sequence[asyncio.Future[None]]) -> None:
+    for done in futures:
+        if not done.done():  # Else its caller was cancelled meanwhile.
+            done.set_result(None)
 
 
 def _result(ticket: _Ticket) -> Answer:

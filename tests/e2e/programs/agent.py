@@ -1,7 +1,7 @@
 """
 Calls a model again and again with nothing but the standard library.
 
-    agent.py [--calls N] [--at ADDRESS] [--key KEY] [--body JSON] [--same] [--persist] [--hold SECONDS]
+    agent.py [--calls N] [--at ADDRESS] [--key KEY] [--body JSON] [--same] [--persist]
 
 Ends after so many calls or at the first that was not answered (unless it persists), and writes one JSON object: the
 status of every call, the error of the last, and the address and key that it used.

@@ -1,0 +1,110 @@
+"""
+The docs say what is: every option, field, code and setting in them exists, and nothing is left out.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+import typer.main
+
+from solvent._ledger import CallRecord
+from solvent.cli import app
+from solvent.policy._read import read_policy
+from solvent.stores import open_store
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def page(name):
+    return (ROOT / name).read_text()
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def first_cells(text):
+    return [name for line in re.findall(r"^\| ((?:[^|\\]|\\.)+) \|", text, flags=re.M) for name in re.findall(r"`([^`]+)`", line)]
+
+
+def options(command):
+    return {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
+
+
+def run_command():
+    return typer.main.get_command(app).commands["run"]
+
+
+def test_every_option_of_run_has_its_line():
+    written = {name.split()[0] for name in first_cells(page("docs/reference/run.md")) if name.startswith("--")}
+    assert written == options(run_command())
+
+
+def test_every_field_of_the_journal_has_its_line(tmp_path):
+    open_store(f"sqlite:///{tmp_path}/ledger.db").close()
+    connection = apsw.Connection(f"{tmp_path}/ledger.db")
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(entry)")}
+    connection.close()
+    assert set(first_cells(page("docs/reference/journal.md"))) == columns
+    assert set(CallRecord.__dataclass_fields__) <= columns
+
+
+def test_the_policy_that_the_docs_show_is_read(tmp_path):
+    (text,) = blocks(page("docs/reference/policy.md"), "yaml")
+    path = tmp_path / "solvent.yaml"
+    path.write_text(text)
+    policy = read_policy(path)
+    assert len(policy.budgets) == 9
+    assert set(re.findall(r"^(\w+):", text, flags=re.M)) == set(first_cells(page("docs/reference/policy.md")))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_in_the_docs_are_ones_that_solvent_knows(path):
+    group = typer.main.get_command(app)
+    commands = re.findall(r"^(?:\$ )?(solvent .+)$", "\n".join(blocks(path.read_text(), "")), flags=re.M)
+    for words in (shlex.split(command) for command in commands):
+        if words[2:3] == ["[OPTIONS]"]:
+            continue
+        name, command, rest = group.resolve_command(
+            group.make_context("solvent", ["--version"], resilient_parsing=True), words[1:]
+        )
+        command.make_context(name, rest)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_in_the_docs_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.slow
+def test_the_readmes_example_runs(tmp_path):
+    (program,) = blocks(page("README.md"), "python")
+    (tmp_path / "agent.py").write_text(program)
+    command = [
+        sys.executable,
+        "-m",
+        "solvent",
+        "run",
+        "--usd",
+        "0",
+        "--quiet",
+        "--ledger",
+        f"sqlite:///{tmp_path}/l.db",
+    ]
+    done = subprocess.run(
+        [*command, "--", sys.executable, str(tmp_path / "agent.py")],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("402 Error code: 402 - run:agent.py-")
+    assert "To go on: raise the limit (--usd)." in done.stdout
