@@ -36,8 +36,8 @@ _ANTHROPIC = Overhead(request=64, message=16, tool=48, tools=900)
 _OTHERS = Overhead(request=320, message=16, tool=48, tools=900)
 _BY_PROVIDER = {"anthropic": _ANTHROPIC, "azure": _OPENAI, "openai": _OPENAI}
 
-# Tools whose definition the provider writes. Source: recorded memory tool (1,469), and Anthropic API guide, pages "Bash
-# tool" (245), "Text editor tool" (700) and "Computer use tool" (735 and a prompt of 499), read 2026-11-21.
+# Tools whose definition the provider writes. Source: recorded memory tool (1,469); claudecodeguides.com on Anthropic's
+# bash (245), text editor (700) and computer tools (735), read 2026-11-21; the others are guessed, with a wide margin.
 _TYPED_TOOLS = {
     "apply_patch": 1_200,
     "bash_": 800,
@@ -50,12 +50,13 @@ _TYPED_TOOLS = {
 
 # The most tokens of one image, by the longest prefix of the model's name. Tiles: base + 8 tiles (768 × 2,048 pixels);
 # patches: 1,536 × the model's multiplier; from gpt-5.4 on 10,000 patches × the largest multiplier known.
-# Source: OpenAI API guide, "Images and vision", "Calculating costs", read 2026-11-21.
+# Source: OpenAI's images guide as mirrored at openai-hd4n6.mintlify.app (tiles, 1,536 patches, 1.62 and 2.46), and
+# bills reported at community.openai.com/t/1262691, read 2026-11-21; from gpt-5.4 on a cautious guess.
 _OPENAI_IMAGES = {
     "computer-use-preview": 1_097,
     "gpt-4-turbo": 1_445,
     "gpt-4-vision": 1_445,
-    "gpt-4.1": 1_445,
+    "gpt-4.1": 1_568,
     "gpt-4.1-mini": 2_489,
     "gpt-4.1-nano": 3_779,
     "gpt-4.5": 1_445,
@@ -69,7 +70,8 @@ _OPENAI_IMAGES = {
     "o3": 1_275,
     "o4-mini": 2_642,
 }
-# Source: Anthropic API guide, "Images and vision", read 2026-11-21: 1,600 up to 4.6, from Opus 4.7 on 4,784.
+# Source: platform.claude.com, "Images and vision", and claudecodecamp.com on Opus 4.7 (2,576 pixels where 1,568 were),
+# read 2026-11-21: about 1,600 up to 4.6; 4,784 from there on.
 _ANTHROPIC_IMAGES = {
     "claude-": 4_784,
     "claude-3": 1_600,

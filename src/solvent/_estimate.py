@@ -153,10 +153,9 @@ class Estimator:
         It is also the most that the head can be alone, and all but the last message: a conversation that starts anew
         shares the one, another question about the same text the other. The least that is known counts.
         """
-        call = chain.call
-        if _is_more_than_its_text(call):
-            return
-        whole = len(call.items)
+        call, whole = chain.call, len(chain.call.items)
+        if _is_more_than_its_text(call) or input_tokens <= whole:
+            return  # With fewer tokens than messages, not all of it was counted.
         for length in {0, max(whole - 1, 0)} if _is_kept_whole(call) else {0}:
             key = (scope, chain.digests[length])
             known = min(self._billed.get(key, input_tokens), input_tokens)

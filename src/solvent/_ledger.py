@@ -358,7 +358,7 @@ def closing(
         overrun = overrun_amount(hold.account, reserved=hold.reserved, booked=amount)
         if overrun:
             overruns[hold.account.meter] = overrun
-        postings.append(replace(hold, reserved=-hold.reserved, spent=amount, overrun=overrun))
+        postings.append(Posting(hold.account, hold.bucket, -hold.reserved, amount, overrun, hold.limit))
     return tuple(postings), overruns
 
 

@@ -2,6 +2,7 @@
 What a server sent, read from the bytes that a recording proxy kept. None of it is Solvent's.
 """
 
+import contextlib
 import gzip
 import json
 from collections.abc import Iterator
@@ -27,6 +28,13 @@ def paid_exchanges(exchanges: list[Exchange]) -> list[Exchange]:
     return [exchange for exchange in exchanges if exchange.path.partition("?")[0].endswith(PAID)]
 
 
+def tells_usage(exchange: Exchange) -> bool:
+    """
+    Whether a reply came to the point where it says what it used.
+    """
+    return exchange.status == 200 and any(True for document in _documents(exchange) for _ in _usages(document))
+
+
 def served(exchange: Exchange) -> Served:
     """
     What one reply says that it used; the last word of a stream counts.
@@ -50,7 +58,8 @@ def _documents(exchange: Exchange) -> Iterator[Any]:
         return
     for line in reply.splitlines():
         if line.startswith(b"data:") and line != b"data: [DONE]":
-            yield json.loads(line.removeprefix(b"data:"))
+            with contextlib.suppress(json.JSONDecodeError):  # A line that was cut.
+                yield json.loads(line.removeprefix(b"data:"))
 
 
 def _usages(document: Any) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from solvent._ledger import Account, Balance
+from solvent.stores import open_store
+
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE_SECONDS = 60
-REAL_KEY = "sk-the-real-key"
+OPENAI_KEY, ANTHROPIC_KEY = "sk-the-real-key", "sk-ant-the-real-key"
 DOLLAR = 1_000_000_000
 # Nothing of the machine's own settings may reach a provider or a ledger.
 PASSED_ON = ("LANG", "LC_ALL", "PATH", "TMPDIR")
@@ -88,8 +91,8 @@ class Desk:
         self.env = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {
             "HOME": str(folder),
             "SOLVENT_LEDGER": self.ledger,
-            "OPENAI_API_KEY": REAL_KEY,
-            "ANTHROPIC_API_KEY": "sk-ant-the-real-key",
+            "OPENAI_API_KEY": OPENAI_KEY,
+            "ANTHROPIC_API_KEY": ANTHROPIC_KEY,
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self._runs = 0
@@ -130,7 +133,7 @@ class Desk:
         """
         with self.running(options, command, env=env) as running:
             ran = running.wait()
-        self.verify()
+        self.balanced()
         return ran
 
     def solvent(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -141,18 +144,25 @@ class Desk:
             [*SOLVENT, *words], env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS
         )
 
-    def verify(self) -> None:
+    def balanced(self) -> None:
         """
-        ``solvent ledger verify``: every account is the sum of its entries.
+        Nothing is left open, and ``solvent ledger verify`` finds every account to be the sum of its entries.
         """
         done = self.solvent("ledger", "verify")
         assert done.returncode == 0, done.stdout + done.stderr
+        assert not [balance for balance in self._balances() if balance.reserved]
 
     def spent(self, scope: str, meter: str) -> int:
         """
         What the ledger says was spent in a scope. Only to be held against what a server says.
         """
-        done = self.solvent("ledger", "show", "--scope", scope, "--json")
-        accounts = json.loads(done.stdout)["accounts"]
-        [amount] = [a["spent"] for a in accounts if (a["scope"], a["meter"], a["window"]) == (scope, meter, "")]
-        return int(amount)
+        [balance] = [b for b in self._balances() if b.account == Account(scope, meter)]
+        return balance.spent
+
+    def _balances(self) -> Sequence[Balance]:
+        # Read here, for every start of the command is a third of a second.
+        store = open_store(self.ledger)
+        try:
+            return store.balances()
+        finally:
+            store.close()

@@ -83,21 +83,34 @@ def test_streams_that_clients_leave_are_paid_for_in_full(desk: Desk, fake_provid
     assert fake.billed(RATES) == 99 * DOLLAR // 100
 
 
+def test_callers_that_leave_before_an_answer_cannot_overspend(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider(Answer(output_tokens=3_000, hangs=True))
+    desk.providers_at(fake.url)
+    ran = desk.run("--usd", "1.00", "--price", PRICE, command=crowd(BODY, leave_after=0))
+    assert ran.said["left"] + ran.said["budget_exceeded"] == CALLS
+    fake.wait_until(lambda: fake.left_count == len(fake.seen), "the end of every call")
+    # What was sent is owed in full; who left before that owes nothing.
+    assert 0 < fake.billed(RATES) <= int(ran.report["total"]["cost_nanodollars"]) <= 99 * DOLLAR // 100
+
+
 @contextmanager
 def running_together(desk: Desk, count: int, options: list[str], command: list[str]) -> Iterator[list[Running]]:
     with ExitStack() as stack:
         yield [stack.enter_context(desk.running(options, command)) for _ in range(count)]
 
 
-def test_runs_of_one_name_share_one_budget(desk: Desk, fake_provider: Fakes) -> None:
+@pytest.mark.parametrize(
+    ("runs", "calls"), [(4, 16), pytest.param(8, 64, marks=pytest.mark.long)], ids=["4 runs", "8 runs"]
+)
+def test_runs_of_one_name_share_one_budget(runs: int, calls: int, desk: Desk, fake_provider: Fakes) -> None:
     fake = fake_provider(Answer(output_tokens=3_000))
     desk.providers_at(fake.url)
     options = ["--usd", "1.00", "--price", PRICE, "--name", "together"]
-    with running_together(desk, 4, options, crowd(BODY, calls=16)) as runs:
-        ended = [running.wait() for running in runs]
-    desk.verify()
+    with running_together(desk, runs, options, crowd(BODY, calls=calls)) as running:
+        ended = [run.wait() for run in running]
+    desk.balanced()
     outcomes = sum((Counter(ran.said) for ran in ended), Counter[str]())
     assert fake.billed(RATES) == 99 * DOLLAR // 100
     assert (len(fake.seen), outcomes["answered"] + outcomes["streamed"]) == (33, 33)
-    assert outcomes["budget_exceeded"] == 31
+    assert outcomes["budget_exceeded"] == runs * calls - 33
     assert desk.spent("run:together", "usd") == fake.billed(RATES)

@@ -2,6 +2,8 @@
 A ``solvent run`` inside another one, and one that goes on under its name.
 """
 
+import json
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -17,8 +19,15 @@ CENT = DOLLAR // 100
 PRICE, RATES = ("--price", "m=0/100"), Rates(input=0, output=100_000)
 
 
+AGENT = python("agent.py")
+
+
 def nested(*options: str, command: list[str]) -> list[str]:
     return [*SOLVENT, "run", *options, "--quiet", "--", *command]
+
+
+def one_after_the_other(*commands: list[str]) -> list[str]:
+    return ["sh", "-c", "; ".join(map(shlex.join, commands))]
 
 
 @pytest.fixture
@@ -29,21 +38,20 @@ def fake(desk: Desk, fake_provider: Fakes) -> Fake:
 
 
 def test_a_run_inside_a_run_has_a_limit_of_its_own_and_draws_on_the_outer_one(desk: Desk, fake: Fake) -> None:
-    inner = nested("--usd", "0.03", "--name", "inner", command=python("agent.py"))
-    outer = ("--usd", "0.10", *PRICE, "--name", "outer")
-    ran = desk.run(*outer, command=["sh", "-c", f"{' '.join(inner)} && {' '.join(python('agent.py'))}"])
-    first, second = ran.stdout.splitlines()
-    assert '"scope": "run:outer/step:inner"' in first
-    assert '"scope": "run:outer"' in second
-    assert [first.count("200"), second.count("200")] == [3, 7]
-    assert ran.refused == 2
+    inner = nested("--usd", "0.03", "--name", "inner", command=AGENT)
+    ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=one_after_the_other(inner, AGENT))
+    first, second = map(json.loads, ran.stdout.splitlines())
+    assert (first["scope"], first["statuses"]) == ("run:outer/step:inner", [200] * 3 + [402])
+    assert (second["scope"], second["statuses"]) == ("run:outer", [200] * 7 + [402])
+    assert first["error"]["message"].startswith("run:outer/step:inner has $0.00 left of $0.03")
     assert fake.billed(RATES) == 10 * CENT
     assert desk.spent("run:outer/step:inner", "usd") == 3 * CENT
     assert desk.spent("run:outer", "usd") == 10 * CENT
+    assert ran.refused == 2
 
 
 def test_an_outer_limit_holds_for_an_inner_run_with_a_wider_one(desk: Desk, fake: Fake) -> None:
-    inner = nested("--usd", "5", "--name", "inner", command=python("agent.py"))
+    inner = nested("--usd", "5", "--name", "inner", command=AGENT)
     ran = desk.run("--usd", "0.04", *PRICE, "--name", "outer", command=inner)
     assert ran.said["statuses"] == [200] * 4 + [402]
     assert ran.said["error"]["message"].startswith("run:outer has $0.00 left of $0.04; this call needs up to $0.01.")
@@ -51,18 +59,17 @@ def test_an_outer_limit_holds_for_an_inner_run_with_a_wider_one(desk: Desk, fake
 
 
 def test_grandchildren_in_any_language_stay_in_the_inner_scope(desk: Desk, fake: Fake) -> None:
-    script = f"sh {PROGRAMS / 'agent.sh'}; {' '.join(python('agent.py', '--calls', '1'))}"
-    inner = nested("--usd", "0.03", "--name", "inner", command=["sh", "-c", script])
+    shell, again = ["sh", str(PROGRAMS / "agent.sh")], python("agent.py", "--calls", "1")
+    inner = nested("--usd", "0.03", "--name", "inner", command=one_after_the_other(shell, again))
     ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=inner)
-    by_shell, by_python = ran.stdout.splitlines()
-    assert by_shell.startswith('{"answered": 3, ')
-    assert '"statuses": [402]' in by_python
-    assert '"scope": "run:outer/step:inner"' in by_python
+    by_shell, by_python = map(json.loads, ran.stdout.splitlines())
+    assert by_shell["answered"] == 3
+    assert (by_python["scope"], by_python["statuses"]) == ("run:outer/step:inner", [402])
     assert len(fake.seen) == 3
 
 
 def test_a_run_in_a_run_in_a_run_goes_one_step_deeper(desk: Desk, fake: Fake) -> None:
-    innermost = nested("--calls", "1", "--name", "c", command=python("agent.py"))
+    innermost = nested("--calls", "1", "--name", "c", command=AGENT)
     ran = desk.run(
         "--usd", "0.10", *PRICE, "--name", "a", command=nested("--calls", "5", "--name", "b", command=innermost)
     )
@@ -71,13 +78,32 @@ def test_a_run_in_a_run_in_a_run_goes_one_step_deeper(desk: Desk, fake: Fake) ->
     assert len(fake.seen) == 1
 
 
+def test_an_inner_run_that_is_started_again_goes_on_with_its_budget(desk: Desk, fake: Fake) -> None:
+    inner = nested("--calls", "2", "--name", "inner", command=AGENT)
+    ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=one_after_the_other(inner, inner))
+    assert [json.loads(line)["statuses"] for line in ran.stdout.splitlines()] == [[200, 200, 402], [402]]
+    assert len(fake.seen) == 2
+
+
+def test_the_time_of_an_inner_run_ends_it_alone(desk: Desk, fake_provider: Fakes) -> None:
+    fake = fake_provider([Answer(hangs=True), Answer()])
+    desk.providers_at(fake.url)
+    inner, after = nested("--time", "1s", "--name", "inner", command=AGENT), python("agent.py", "--calls", "1")
+    script = f"{shlex.join(inner)}; echo $?; {shlex.join(after)}"
+    ran = desk.run(*PRICE, "--name", "outer", command=["sh", "-c", script])
+    code, said = ran.stdout.splitlines()
+    assert (code, json.loads(said)["statuses"], ran.code) == ("3", [200], 0)
+    fake.wait_until(lambda: fake.left_count == 1, "the end of the call in flight")
+
+
 def test_a_named_run_goes_on_with_the_budget_that_is_left(desk: Desk, fake: Fake) -> None:
     options = ("--usd", "0.05", *PRICE, "--name", "weekly")
     first = desk.run(*options, command=python("agent.py", "--calls", "3"))
-    second = desk.run(*options, command=python("agent.py"))
+    second = desk.run(*options, command=AGENT)
     assert first.said["statuses"] == [200] * 3
     assert second.said["statuses"] == [200] * 2 + [402]
-    assert (first.report["openings"], second.report["openings"]) == (1, 2)
+    assert first.report["before"]["cost_nanodollars"] == "0"
+    assert second.report["before"]["cost_nanodollars"] == str(3 * CENT)
     assert fake.billed(RATES) == 5 * CENT
     told = desk.solvent("run", *options, "--", "true")
     assert told.returncode == 0
@@ -86,7 +112,7 @@ def test_a_named_run_goes_on_with_the_budget_that_is_left(desk: Desk, fake: Fake
 
 
 def test_a_wider_limit_lets_a_named_run_go_on(desk: Desk, fake: Fake) -> None:
-    desk.run("--usd", "0.02", *PRICE, "--name", "weekly", command=python("agent.py"))
-    ran = desk.run("--usd", "0.05", *PRICE, "--name", "weekly", command=python("agent.py"))
+    desk.run("--usd", "0.02", *PRICE, "--name", "weekly", command=AGENT)
+    ran = desk.run("--usd", "0.05", *PRICE, "--name", "weekly", command=AGENT)
     assert ran.said["statuses"] == [200] * 3 + [402]
     assert fake.billed(RATES) == 5 * CENT

@@ -246,6 +246,21 @@ def test_closing_ends_those_who_wait_for_room(play):
     play(scene)
 
 
+@pytest.mark.slow
+def test_closing_does_not_wait_for_requests_that_are_still_being_sent(play):
+    async def scene(here):
+        client = await here.connect()
+        client.send(here.request()[:-5])
+        while not here.gateway._running:
+            await asyncio.sleep(0)
+        await here.gateway.close("over")
+        got = await client.answer()
+        assert (got.status, got.headers[b"connection"]) == (503, b"close")
+        assert here.guard.untouched
+
+    play(scene)
+
+
 def test_closing_waits_for_the_books(play):
     async def scene(here):
         here.guard.settle_waits_for = asyncio.Event()
@@ -287,9 +302,11 @@ def test_settling_survives_the_cancellation_of_its_request(play):
             await asyncio.sleep(0)
         [task] = here.gateway._running.values()
         task.cancel()
+        closing = asyncio.create_task(here.gateway.close("over"))
         await asyncio.sleep(0.01)
+        assert not closing.done()
         here.guard.settle_waits_for.set()
-        await here.guard.settled.wait()
+        await closing
         assert isinstance(here.guard.outcome(), Replied)
 
     play(scene)

@@ -125,6 +125,7 @@ def test_reply_loses_headers_that_only_solvent_may_say(play):
     async def scene(here):
         here.upstream.script = plain(headers=b"X-Solvent-Cost: 0\r\nX-Request-Id: r1\r\nKeep-Alive: timeout=9\r\n")
         got = await here.call()
+        assert got.raw.lower().count(b"x-solvent-cost") == 1
         assert got.headers[b"x-solvent-cost"] == b"$0.01"
         assert got.headers[b"x-request-id"] == b"r1"
         assert b"keep-alive" not in got.headers
@@ -257,6 +258,20 @@ def test_free_calls_pass_without_the_guard(play):
         assert (got.status, got.body) == (200, b'{"data":[]}')
         assert here.guard.untouched
         assert [event.kind for event in here.events] == ["passed"]
+
+    play(scene)
+
+
+def test_paths_are_decided_and_sent_on_in_their_plain_form(play):
+    async def scene(here):
+        for written in (
+            "v1/models/meta%2Dllama%2FLlama-3",
+            "v1/models/meta-llama/Llama-3",
+            "%761/models/meta-llama/Llama-3",
+        ):
+            got = await here.call(f"/{TOKEN}/openai/{written}", method="GET", body=b"")
+            assert got.status == 200
+        assert {request.target for request in here.upstream.received} == {b"/v1/models/meta-llama/Llama-3"}
 
     play(scene)
 

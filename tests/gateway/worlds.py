@@ -60,6 +60,7 @@ class CountingGuard:
     waiting: asyncio.Event | None = None  # While set, admissions wait for it.
     settle_waits_for: asyncio.Event | None = None
     settle_error: Exception | None = None
+    asked_to_settle: list[int] = field(default_factory=list)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: int = 0
 
@@ -82,7 +83,7 @@ class CountingGuard:
         return admission
 
     async def settle(self, admission: Admitted, outcome: Outcome) -> Settled:
-        assert admission.id not in self.outcomes, "settled twice"
+        self.asked_to_settle.append(admission.id)
         if self.settle_waits_for is not None:
             await self.settle_waits_for.wait()
         self.outcomes[admission.id] = outcome
@@ -157,12 +158,11 @@ class RawUpstream:
     received: list[Received] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     got: asyncio.Event = field(default_factory=asyncio.Event)
-    _numbers: Any = field(default_factory=itertools.count)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = next(self._numbers)
-        watch = None
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -181,8 +181,6 @@ class RawUpstream:
         except asyncio.CancelledError:
             pass
         finally:
-            if watch is not None:
-                watch.cancel()
             writer.close()
 
 
@@ -313,6 +311,7 @@ async def world(*, provider: str = "openai", routes: Mapping[str, Scope] | None 
             client.close()
         await server.stop()
         listening.close()
+    assert len(set(guard.asked_to_settle)) == len(guard.asked_to_settle), "settled twice"
 
 
 def run(scene: Callable[[World], Awaitable[None]], **settings: Any) -> None:

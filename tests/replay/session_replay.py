@@ -388,8 +388,7 @@ class Replay:
             admission = await guard.admit(
                 call, scope=scope, fingerprint=fingerprint, began=time.monotonic(), own_host=True
             )
-        except BudgetExceeded as refused:
-            assert not refused.held
+        except BudgetExceeded:
             return Outcome(step=step, cap=None, rungs=(), spent_before=spent, spent=spent)
         cap = self.max_tokens if admission.body is None else json.loads(admission.body)["max_tokens"]
         reader = _MESSAGES.reader(admission.call, status=200, stream=True)

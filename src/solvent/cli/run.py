@@ -209,9 +209,12 @@ def _tell(settings: RunSettings, ledger: "Ledger", ended: "Ended") -> None:
 
     report = summarize(ledger.store, str(settings.scope))
     if settings.report is not None:
-        with settings.report.open("w", encoding="utf-8") as file:
-            _write_report(settings, report, file, write, to_json)
-        return
+        try:
+            with settings.report.open("w", encoding="utf-8") as file:
+                _write_report(settings, report, file, write, to_json)
+            return
+        except OSError as error:
+            print(f"solvent: the report cannot be written to {settings.report}: {error.strerror}", file=sys.stderr)
     _write_report(settings, report, sys.stderr, write, to_json)
 
 

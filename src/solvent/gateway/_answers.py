@@ -24,8 +24,8 @@ from solvent.wire._call import WireFormat
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-# Source: notes on SDKs (openai 3.54, anthropic 2.12, openai-js 6.49, Vercel ai), measured 2026-11-21: the status alone
-# keeps every client from retrying a 402, and this header is the second lock.
+# The status alone keeps every client from retrying a 402, and this header is the second lock.
+# Source: measured with openai 3.54, anthropic 2.12, openai-js 6.49, @anthropic-ai/sdk 1.12 and Vercel's ai, 2026-11-21.
 _FINAL = ("x-should-retry", "false")
 _AGAIN = ("x-should-retry", "true")
 _SOON = ("retry-after", "1")

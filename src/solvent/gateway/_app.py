@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -201,12 +201,14 @@ class Gateway:
         if found is None:
             raise Rejected(403, "denied", _DENIED.format(method=request.method, provider=upstream.provider))
         request.format = found.format
+        with request.interrupt:
+            body = await request.body(length)
         outgoing = Outgoing(
             upstream=upstream,
             method=request.method,
             url=_with_query(target.url, request.query),
             headers=forwarded_headers(request.headers),
-            body=await request.body(length),
+            body=body,
         )
         watch = _watch(request)
         try:
@@ -236,13 +238,7 @@ class Gateway:
             await self._tell(request, "refused", answer_to(refusal))
             return
         if admission.body is not None:
-            outgoing = Outgoing(
-                upstream=outgoing.upstream,
-                method=outgoing.method,
-                url=outgoing.url,
-                headers=outgoing.headers,
-                body=admission.body,
-            )
+            outgoing = replace(outgoing, body=admission.body)
         exchange = Exchange(
             guard=self._guard,
             client=self._client,
@@ -253,8 +249,7 @@ class Gateway:
             format=request.format,
             outgoing=outgoing,
         )
-        answered = await exchange.run()
-        self._emit(request, "answered" if answered == "answered" else "lost")
+        self._emit(request, await exchange.run())
 
     async def _pass(self, request: _Request, outgoing: Outgoing) -> None:
         """

@@ -5,7 +5,7 @@ One admitted call: sent once, relayed, and settled exactly once, whatever happen
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from solvent._booking import Lost, NotSent, Outcome, Replied
 from solvent.gateway._answers import RawHeaders, error_event, format_for, plain_answer, raw_headers, send_answer
@@ -75,9 +75,9 @@ class Exchange:
         self._is_stream = False
         self._settling: asyncio.Task[Settlement] | None = None
 
-    async def run(self) -> str:
+    async def run(self) -> Literal["answered", "lost"]:
         """
-        Send, relay and settle; how it went, in one word.
+        Send, relay and settle; whether the reply was passed on whole.
         """
         going = self._outgoing
         try:

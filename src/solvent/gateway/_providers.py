@@ -5,9 +5,10 @@ A provider's path begins with ``prefix`` (``v1``). Some SDKs count it to the bas
 (``OPENAI_BASE_URL``), some write it themselves (``ANTHROPIC_BASE_URL``); ``prefix_in_base`` says which.
 
 Source:
-    The SDKs' clients: openai 3.54.0, anthropic 2.12.0 (read as installed), together, cerebras-cloud-sdk, groq and
-    google-genai (their published sources), and the variables that LiteLLM and LangChain read for the others
-    (``*_API_BASE``). Read 2026-11-21.
+    Read 2026-11-21: the clients of openai 3.54.0 and anthropic 2.12.0 as installed; the published sources of groq,
+    together, cerebras-cloud-sdk and google-genai; LiteLLM's ``get_llm_provider_logic.py`` for DEEPSEEK_API_BASE,
+    CEREBRAS_API_BASE and the TOGETHER_AI names; programs on GitHub for the addresses of fireworks, mistral, openrouter
+    and xai. Their other variables are common names that no document was read for: naming one too many costs nothing.
 """
 
 from collections.abc import Mapping
@@ -96,7 +97,7 @@ def _provider(name: str, url: str, *, urls: str, keys: str, prefix: str = "v1", 
 # fmt: off
 _ALL = (
     _provider("anthropic", "https://api.anthropic.com", urls="ANTHROPIC_BASE_URL ANTHROPIC_API_BASE", keys="ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN", key_prefix="sk-ant-"),  # noqa: E501
-    _provider("cerebras", "https://api.cerebras.ai", urls="CEREBRAS_BASE_URL", keys="CEREBRAS_API_KEY", key_prefix="csk-"),  # noqa: E501
+    _provider("cerebras", "https://api.cerebras.ai", urls="CEREBRAS_BASE_URL CEREBRAS_API_BASE", keys="CEREBRAS_API_KEY", key_prefix="csk-"),  # noqa: E501
     _provider("deepseek", "https://api.deepseek.com/v1", urls="DEEPSEEK_API_BASE DEEPSEEK_BASE_URL", keys="DEEPSEEK_API_KEY"),  # noqa: E501
     _provider("fireworks", "https://api.fireworks.ai/inference/v1", urls="FIREWORKS_BASE_URL FIREWORKS_API_BASE", keys="FIREWORKS_API_KEY", key_prefix="fw_"),  # noqa: E501
     _provider("gemini", "https://generativelanguage.googleapis.com", urls="GOOGLE_GEMINI_BASE_URL", keys="GEMINI_API_KEY GOOGLE_API_KEY GOOGLE_GENERATIVE_AI_API_KEY", prefix="", key_prefix="AIza-"),  # noqa: E501
@@ -104,7 +105,7 @@ _ALL = (
     _provider("mistral", "https://api.mistral.ai/v1", urls="MISTRAL_API_BASE MISTRAL_BASE_URL", keys="MISTRAL_API_KEY"),
     _provider("openai", "https://api.openai.com/v1", urls="OPENAI_BASE_URL OPENAI_API_BASE", keys="OPENAI_API_KEY OPENAI_ADMIN_KEY"),  # noqa: E501
     _provider("openrouter", "https://openrouter.ai/api/v1", urls="OPENROUTER_BASE_URL OPENROUTER_API_BASE", keys="OPENROUTER_API_KEY", key_prefix="sk-or-"),  # noqa: E501
-    _provider("together", "https://api.together.xyz/v1", urls="TOGETHER_BASE_URL", keys="TOGETHER_API_KEY TOGETHERAI_API_KEY"),  # noqa: E501
+    _provider("together", "https://api.together.xyz/v1", urls="TOGETHER_BASE_URL TOGETHER_AI_API_BASE", keys="TOGETHER_API_KEY TOGETHERAI_API_KEY TOGETHER_AI_API_KEY TOGETHER_AI_TOKEN"),  # noqa: E501
     _provider("xai", "https://api.x.ai/v1", urls="XAI_API_BASE XAI_BASE_URL", keys="XAI_API_KEY", key_prefix="xai-"),
 )
 # fmt: on

@@ -20,7 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 DISCONNECT = "solvent.disconnect"
 BODY_BYTES_MAX = 64 * 1024 * 1024
 
-# Connection headers are between two neighbors (RFC 9110, 7.6.1, read 2026-11-21); the rest the gateway writes anew.
+# Headers of a connection are between two neighbors (RFC 9110, 7.6.1); the rest the gateway writes anew.
 HOP_BY_HOP: frozenset[bytes] = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade http2-settings".split()

@@ -153,7 +153,6 @@ class AiohttpClient:
             max_line_size=_HEADER_BYTES_MAX,
             max_field_size=_HEADER_BYTES_MAX,
         )
-        assert session._retry_connection, "aiohttp renamed its retry of dropped connections"
         session._retry_connection = False
         self._session = session
         return session

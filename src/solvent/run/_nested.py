@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from solvent._limits import Scope
 from solvent.errors import SettingsError
-from solvent.run._guardian import FORWARDED
-from solvent.run._session import EXIT_BUDGET, Ended, ended_by, write_close, write_open
+from solvent.run._session import EXIT_BUDGET, Ended, catch_signals, ended_by, pass_signals, write_close, write_open
 from solvent.run._settings import RunSettings
 from solvent.run._warden import Warden
 from solvent.stores._batcher import Ledger
@@ -46,16 +45,15 @@ def run_nested(settings: RunSettings, ledger: Ledger, environ: Mapping[str, str]
     env = {name: value.replace(outer, inner) for name, value in environ.items()}
     env["SOLVENT_SCOPE"] = str(settings.scope)
     write_open(ledger, settings, parent=environ.get("SOLVENT_SCOPE"))
+    early = catch_signals()
     warden = Warden.start(settings.command, env=env)
-    ended = asyncio.run(_supervise(settings, warden))
+    ended = asyncio.run(_supervise(settings, warden, early))
     write_close(ledger, settings, ended)
     return ended
 
 
-async def _supervise(settings: RunSettings, warden: Warden) -> Ended:
-    loop = asyncio.get_running_loop()
-    for number in FORWARDED:
-        loop.add_signal_handler(number, warden.signal, number)
+async def _supervise(settings: RunSettings, warden: Warden, early: list[int]) -> Ended:
+    pass_signals(warden, early)
     try:
         async with asyncio.timeout(settings.time_seconds):
             return ended_by(await warden.wait())

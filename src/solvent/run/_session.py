@@ -5,6 +5,7 @@ One ``solvent run``: a ledger, a gateway on a loopback port, one command, and wh
 import asyncio
 import secrets
 import select
+import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -62,9 +63,10 @@ def run(
     port: int = listening.getsockname()[1]
     prepared = prepare(environ, port=port, token=token, scope=str(settings.scope), keys=settings.keys)
     write_open(ledger, settings)
+    early = catch_signals()
     # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
     warden = Warden.start(settings.command, env={**prepared.environment, "SOLVENT_LEDGER": ledger.store.url})
-    session = _Session(settings, ledger, warden, live)
+    session = _Session(settings, ledger, warden, live, early)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         ended = runner.run(session.main(prepared, listening, token))
     listening.close()
@@ -114,7 +116,9 @@ class _Session:
         ledger: Ledger,
         warden: Warden,
         live: Callable[["Event"], None] | None,
+        early: list[int],
     ) -> None:
+        self._early = early
         self._settings = settings
         self._ledger = ledger
         self._warden = warden
@@ -124,8 +128,7 @@ class _Session:
 
     async def main(self, prepared: "Prepared", listening: socket.socket, token: str) -> Ended:
         loop = asyncio.get_running_loop()
-        for number in FORWARDED:
-            loop.add_signal_handler(number, self._warden.signal, number)
+        pass_signals(self._warden, self._early)
         self._verdict: asyncio.Future[str] = loop.create_future()
         if self._settings.time_seconds is not None:
             loop.call_later(self._settings.time_seconds, self._decide, "deadline")
@@ -185,6 +188,29 @@ class _Session:
                 self._answered = event.answered
             if self._settings.on_refusal == "stop" or self._refusals >= REFUSALS_MAX:
                 self._decide("budget")
+
+
+def catch_signals() -> list[int]:
+    """
+    Keep signals until ``pass_signals``: one that comes while the loop is being made would end us, and the command with
+    us, unasked.
+    """
+    early: list[int] = []
+    for number in FORWARDED:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: early.append(number))
+    return early
+
+
+def pass_signals(warden: Warden, early: list[int]) -> None:
+    """
+    Pass every signal on to the command from here on, those first that came before.
+    """
+    loop = asyncio.get_running_loop()
+    for number in FORWARDED:
+        loop.add_signal_handler(number, warden.signal, number)
+    for number in early:
+        warden.signal(number)
 
 
 def _asked_for(listening: socket.socket) -> bool:

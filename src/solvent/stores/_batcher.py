@@ -66,8 +66,6 @@ class Ledger:
     @overload
     async def ado(self, operation: Extend | Note) -> Done: ...
     async def ado(self, operation: Operation) -> Answer:
-        if self.store.is_immediate:
-            return self.do(operation)
         ticket = _Ticket(operation, asyncio.get_running_loop().create_future())
         assert ticket.done is not None
         self._queue.append(ticket)

@@ -2,6 +2,7 @@
 Entries of the journal as rows of a table, and back.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ INSERT = (
     f"contents, owner, deadline) VALUES ({', '.join('?' * (len(CALL_COLUMNS) + 9))})"
 )
 
+_values = operator.attrgetter(*CALL_COLUMNS)
 _encoder = msgspec.json.Encoder()
 
 
@@ -28,7 +30,7 @@ def json_text(value: object) -> str:
 
 
 def call_row(call: CallRecord) -> list[Any]:
-    row = [getattr(call, name) for name in CALL_COLUMNS]
+    row = list(_values(call))
     for position in _JSON:
         if row[position] is not None:
             row[position] = json_text(row[position])

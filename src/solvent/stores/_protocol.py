@@ -17,7 +17,6 @@ class Store(Protocol):
     """
 
     url: str
-    is_immediate: bool  # It waits for nothing, no disk and no network, so an event loop can call it itself.
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         """

@@ -58,7 +58,6 @@ class MemoryStore:
     """
 
     url = "memory://"
-    is_immediate = True
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

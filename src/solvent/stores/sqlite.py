@@ -7,7 +7,7 @@ Every operation is one ``INSERT INTO entry``; triggers in ``sqlite.sql`` write t
 import functools
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,15 @@ from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
 from solvent.stores._journal import INSERT, SELECT, call_row, json_text, read_entry, read_postings
 from solvent.stores._owner import is_alive, this_process
+from solvent.stores._sqlite_balances import Balances
 from solvent.stores._sqlite_file import SQLiteFile
 
 _BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
+# What a reservation was closed by, or while it is open what it holds.
+_LAST_ENTRY = (
+    "SELECT state, entry.scope, postings, run_total_nanodollars FROM reservation "
+    "JOIN entry ON seq = coalesce(closing, reserving) WHERE reservation.id = ?"
+)
 _CLOSED_BY: dict[str, State] = {
     "settle": "settled",
     "release": "released",
@@ -59,8 +65,6 @@ class SQLiteStore:
         LedgerCorrupt: It is something else, damaged, or of a newer version; it is left untouched.
     """
 
-    is_immediate = False
-
     def __init__(self, path: Path, *, clock: Clock | None = None, synchronous: str = "FULL") -> None:
         self._file = SQLiteFile(path, synchronous=synchronous)
         self.url = self._file.url
@@ -68,16 +72,23 @@ class SQLiteStore:
         self._lock = threading.Lock()
         self._ids: dict[Account, int] = {}
         self._names: dict[int, Account] = {}
+        self._balances = Balances(self._file)
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         with self._lock, self._file.mapped():
             try:
-                with self._file.transaction():
+                with self._transaction():
                     return [self._apply_one(operation) for operation in operations]
             except BaseException:
                 self._ids.clear()  # They may be numbers of accounts that were rolled back.
                 self._names.clear()
                 raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._file.transaction():
+            self._balances.forget()
+            yield
 
     def _apply_one(self, operation: Operation) -> Answer | SolventError:
         try:
@@ -101,7 +112,7 @@ class SQLiteStore:
         for charge in operation.charges:
             id, (first, bucket) = self._id(charge.account), self._buckets(charge.account)
             rows.append((id, bucket, charge.amount, 0, 0, charge.limit, first))
-            before.append(self._balance(charge.account, id, first, bucket, charge.limit))
+            before.append(self._balances.sums(id, first, bucket).balance(charge.account, charge.limit))
         if known is not None:
             return Reserved(id=operation.id, state=known[1], balances=tuple(before))
         failing = _ledger.first_failing(operation.charges, before)
@@ -115,17 +126,21 @@ class SQLiteStore:
         deadline = self._clock.uptime_ns() + int(operation.ttl_seconds * 1e9)
         terms = operation.fingerprint, this_process(self._clock), deadline
         self._insert("reserve", operation.id, operation.scope, rows, operation.call, terms=terms)
-        after = (replace(b, reserved=b.reserved + c.amount) for b, c in zip(before, operation.charges, strict=True))
+        after = [
+            self._balances.sums(row[0], row[6], row[1]).balance(charge.account, charge.limit)
+            for row, charge in zip(rows, operation.charges, strict=True)
+        ]
         return Reserved(id=operation.id, state="open", balances=tuple(after))
 
     def _close(self, operation: Settle | Release) -> Closed:
         kind = "settle" if isinstance(operation, Settle) else "release"
-        row = self._file.row("SELECT state, reserving, closing FROM reservation WHERE id = ?", operation.id)
+        row = self._file.row(_LAST_ENTRY, operation.id)
         if row is None:
             raise ReservationNotFound(id=operation.id)
-        state, reserving, closing = row
+        state, scope, text, run_total = row
+        last = read_postings(text, account_of=self._name)
         if state in (_CLOSED_BY[kind], "corrected"):
-            return self._closed(operation.id, state, *self._entry_postings(closing)[1:])
+            return self._closed(operation.id, state, last, run_total)
         if state not in ("open", "expired"):
             raise ReservationClosed(id=operation.id, state=state, wanted=_CLOSED_BY[kind])
 
@@ -135,11 +150,9 @@ class SQLiteStore:
             return _ledger.settled_amount(account, reserved=reserved, actual=operation.actual)
 
         if state == "open":
-            scope, held, _ = self._entry_postings(reserving)
-            postings, _ = _ledger.closing(held, booked=booked)
+            postings, _ = _ledger.closing(last, booked=booked)
         else:
-            scope, expired, _ = self._entry_postings(closing)
-            kind, postings = "correct", _ledger.correction(expired, booked=booked)
+            kind, postings = "correct", _ledger.correction(last, booked=booked)
         return self._write_closing(kind, operation.id, scope, postings, operation.call)
 
     def _write_closing(self, kind: str, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord) -> Closed:
@@ -147,16 +160,15 @@ class SQLiteStore:
         run_total = None
         for posting, row in zip(postings, rows, strict=True):
             if _ledger.carries_run_total(posting.account):
-                spent = self._file.row("SELECT spent FROM bucket WHERE account = ? AND number = 0", row[0])
-                run_total = (spent[0] if spent else 0) + posting.spent
+                run_total = self._balances.sums(row[0], 0, 0).spent + posting.spent
         self._insert(kind, id, scope, rows, call, run_total=run_total)
         return self._closed(id, _CLOSED_BY[kind], postings, run_total)
 
     def _closed(self, id: str, state: State, postings: tuple[Posting, ...], run_total: int | None) -> Closed:
         balances = []
         for posting in postings:
-            first, bucket = self._buckets(posting.account)
-            balances.append(self._balance(posting.account, self._id(posting.account), first, bucket, posting.limit))
+            sums = self._balances.sums(self._id(posting.account), *self._buckets(posting.account))
+            balances.append(sums.balance(posting.account, posting.limit))
         return Closed(
             id=id,
             state=state,
@@ -190,7 +202,7 @@ class SQLiteStore:
         with self._lock, self._file.mapped():
             if not self._due():  # Looked at without the gate: nearly always there is nothing to do.
                 return 0
-            with self._file.transaction():
+            with self._transaction():
                 due = self._due()
                 for id, reserving, so_far in due:
                     self._expire_one(id, reserving, msgspec.json.decode(so_far))
@@ -225,7 +237,8 @@ class SQLiteStore:
             select = f"SELECT id, scope, meter, window, override FROM account {where} ORDER BY scope, id"
             for id, *name, override in self._file.rows(select, *bindings):
                 account = Account(*name)
-                found.append(self._balance(account, id, *self._buckets(account), override))
+                sums = Balances(self._file).sums(id, *self._buckets(account))
+                found.append(sums.balance(account, override))
             return found
 
     def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
@@ -285,12 +298,8 @@ class SQLiteStore:
     ) -> None:
         values = [self._clock.now_ns(), kind, id, scope, json_text(rows), run_total, *call_row(call), *terms]
         self._file.connection.execute(INSERT, values)
-
-    def _entry_postings(self, seq: int) -> tuple[str, tuple[Posting, ...], int | None]:
-        row = self._file.row("SELECT scope, postings, run_total_nanodollars FROM entry WHERE seq = ?", seq)
-        assert row is not None
-        scope, postings, run_total = row
-        return scope, read_postings(postings, account_of=self._name), run_total
+        for account, bucket, reserved, spent, overrun, *_ in rows:
+            self._balances.add(account, bucket, reserved, spent, overrun)
 
     def _buckets(self, account: Account) -> tuple[int, int]:
         if not account.window:
@@ -315,25 +324,6 @@ class SQLiteStore:
         if account is None:
             account = self._names[id] = _account(self._file.connection, id)
         return account
-
-    def _balance(self, account: Account, id: int, first: int, bucket: int, limit: int | None) -> Balance:
-        row = self._file.row(
-            "SELECT coalesce(sum(reserved), 0), coalesce(sum(spent), 0), coalesce(sum(overrun), 0), "
-            "coalesce(sum(topped_up), 0), (SELECT override FROM account WHERE id = ?1) "
-            "FROM bucket WHERE account = ?1 AND number BETWEEN ?2 AND ?3",
-            id,
-            first,
-            bucket,
-        )
-        assert row is not None
-        reserved, spent, overrun, topped_up, override = row
-        return Balance(
-            account=account,
-            limit=_ledger.limit_in_force(limit, override=override, topped_up=topped_up),
-            spent=spent,
-            reserved=reserved,
-            overrun=overrun,
-        )
 
     def _open_in(self, account: int) -> int:
         rows = self._file.rows(

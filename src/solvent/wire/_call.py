@@ -15,8 +15,8 @@ class Item:
     One message (or other ordered piece) of a request's input.
 
     Attributes:
-        tokens_max: The most tokens its text can be: per string the larger of its UTF-8 bytes and those of its NFKC form,
-            plus one; structure, keys and JSON that the model may see included. Constants per message are the estimate's.
+        tokens_max: The most tokens its text can be: per string the larger of its UTF-8 bytes and those of its NFKC
+            form, plus one; structure, keys and JSON that the model may see included. Constants per message are not.
         images: Images in it; their ceilings are the model's.
         value: The piece itself, for hashing and rewriting. Never recorded.
     """
@@ -145,7 +145,7 @@ class WireFormat(Protocol):
             headers: Lower-case names.
 
         Raises:
-            ValueError: The request cannot be meant (no model, a cap that is no number); says what and what was expected.
+            ValueError: The request cannot be meant (no model, a cap that is no number); says what was expected.
         """
 
     def rewrite(

@@ -2,7 +2,7 @@
 Which paths are known, and whether calls on them cost money. What is not named here is denied.
 
 Source:
-    API references of OpenAI, Anthropic, Mistral, Groq and OpenRouter, and llama.cpp's server README, read 2026-11-21.
+    openai 3.54.0 and anthropic 2.12.0, ``resources/``, and recorded exchanges of the other hosts, read 2026-11-21.
 """
 
 import re

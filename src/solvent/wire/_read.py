@@ -113,7 +113,7 @@ def all_written(written: int, reasoning: int, *, read: int, total: int) -> tuple
     Output with its reasoning, and the reasoning of it: Gemini and xAI leave it out of the output, not out of the total.
 
     Source:
-        Recorded replies of Gemini; xAI API reference, "Chat completions", read 2026-11-21.
+        Recorded replies of Gemini and Grok, checked 2026-11-21.
     """
     if total > read:
         written = max(written, total - read)

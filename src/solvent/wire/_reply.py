@@ -223,7 +223,7 @@ def _is_usage_event(event: bytes, body: Mapping[str, Any]) -> bool:
     Whether it is the event that ``include_usage`` adds: a usage, and no choices.
 
     Source:
-        OpenAI API reference, "Create chat completion", ``stream_options.include_usage``, read 2026-11-21.
+        openai 3.54.0, ``types/chat/chat_completion_stream_options_param.py``, read 2026-11-21.
     """
     return body.get("choices") == [] and isinstance(body.get("usage"), dict) and _may_be_usage_event(event)
 

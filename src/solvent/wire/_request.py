@@ -33,7 +33,7 @@ def openai_refusal(*, code: str, message: str, metadata: Mapping[str, Any]) -> d
     A refusal as OpenAI spells errors; ``insufficient_quota`` is what existing programs already stop on.
 
     Source:
-        OpenAI API guide, "Error codes", read 2026-11-21.
+        learn.microsoft.com, Dev Proxy, "OpenAI insufficient_quota", read 2026-11-21.
     """
     kind = refusal_type(code, _OPENAI_TYPES, otherwise="invalid_request_error")
     error = {"message": message, "type": kind, "param": None, "code": code, "metadata": dict(metadata)}

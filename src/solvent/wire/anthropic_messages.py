@@ -2,8 +2,7 @@
 Anthropic messages, and the hosts that speak it.
 
 Source:
-    Anthropic API reference, "Create a message", "Streaming messages" and "Pricing", and recorded exchanges, read
-    2026-11-21.
+    anthropic 2.12.0, ``types/``, and recorded exchanges, read 2026-11-21.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ _NOT_PROMPT = frozenset(
 )  # fmt: skip
 
 # A tool's type is a name and a date. The caller runs the first kind, Anthropic the second, each use being one more
-# inference. Source: Anthropic API guide, "Tool reference", read 2026-11-21.
+# inference. Source: anthropic 2.12.0, ``types/beta``, read 2026-11-21.
 _PLAIN_TOOLS = ("bash_", "computer_", "memory_", "text_editor_")
 _SERVER_TOOLS = {
     "code_execution_": "code_execution",
@@ -105,7 +104,7 @@ class AnthropicMessages:
     def refusal(self, *, code: str, message: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """
         Source:
-            Anthropic API reference, "Errors", read 2026-11-21.
+            anthropic 2.12.0, ``types/shared``, read 2026-11-21.
         """
         kind = refusal_type(code, _ERROR_TYPES, otherwise="invalid_request_error")
         error = {**metadata, "type": kind, "message": message, "code": code}
@@ -232,7 +231,7 @@ class _MessageReply(Reply):
         asked_1h = "1h" in (self.call.cache_writes or ())
         whole = _turn(raw, asked_1h=asked_1h)
         # With compaction the totals leave turns out that are billed all the same.
-        # Source: Anthropic API guide, "Compaction", "Understanding usage", read 2026-11-21.
+        # Source: anthropic 2.12.0, ``types/beta/beta_usage.py``, read 2026-11-21.
         turns = [_turn(turn, asked_1h=asked_1h) for turn in objects(raw.get("iterations")) if self._is_own(turn)]
         read, written, cached, wrote_5m, wrote_1h = (
             max(of_all, sum(of_turns))

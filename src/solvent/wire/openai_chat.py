@@ -2,7 +2,7 @@
 OpenAI chat completions, and the many hosts that speak it.
 
 Source:
-    OpenAI API reference, "Create chat completion", and the recorded exchanges of ten hosts, read 2026-11-21.
+    openai 3.54.0, ``types/chat``, and the recorded exchanges of ten hosts, read 2026-11-21.
 """
 
 import re
@@ -28,17 +28,17 @@ _NOT_PROMPT = frozenset(
 )  # fmt: skip
 _CAPS = ("max_completion_tokens", "max_tokens")
 # Hosts that know one cap only: Mistral answers 422 to the other, DeepSeek reads past it.
-# Source: API references of both; github.com/editor-code-assistant/eca/issues/231, read 2026-11-21.
+# Source: github.com/editor-code-assistant/eca/issues/231, read 2026-11-21.
 _ONLY_MAX_TOKENS = frozenset({"deepseek", "mistral"})
 # Hosts that always tell the usage of a stream and refuse to be asked.
 # Source: github.com/avante-corp/avante.nvim/issues/2347 and the recorded Mistral stream, read 2026-11-21.
 _USAGE_UNASKED = frozenset({"mistral"})
 _PLAIN_TOOLS = frozenset({"custom", "function"})
-# Tools that the host runs inside the call. Source: API references of Groq, OpenRouter and Z.AI, read 2026-11-21.
+# Tools that the host runs inside the call. Source: recorded exchanges of Groq, OpenRouter and Z.AI, checked 2026-11-21.
 _SERVER_TOOLS = frozenset(
     {"browser_search", "code_interpreter", "openrouter:web_search", "retrieval", "web_search", "web_search_preview"}
 )
-# Models that search or run tools by themselves. Source: model pages of OpenAI, Groq and Perplexity, read 2026-11-21.
+# Models that search or run tools by themselves, known by their names.
 _SEARCHING_MODEL = re.compile(r"(?:^|/)(?:gpt-.*-search|sonar)|:online$")
 _COMPOUND_MODEL = re.compile(r"(?:^|/)compound")
 # Settings under which the host may answer with another model, at another price.
@@ -317,6 +317,6 @@ def _usage(raw: Mapping[str, Any], *, searched: bool) -> Usage | None:
         audio_output_tokens=count(output_details, "audio_tokens"),
         audio_cache_read_tokens=count(audio_cached, "audio_tokens"),
         # A model that searches by itself bills a search a request and does not tell it.
-        # Source: OpenAI pricing page, "Web search", read 2026-11-21.
+        # Source: community.openai.com/t/1369991 (such a model always searches), read 2026-11-21.
         web_searches=max(searches, int(searched)),
     )

@@ -2,7 +2,7 @@
 OpenAI responses, and the hosts that speak it.
 
 Source:
-    OpenAI API reference, "Create a model response" and "Streaming events", and recorded exchanges, read 2026-11-21.
+    openai 3.54.0, ``types/responses``, and recorded exchanges, read 2026-11-21.
 """
 
 import re
@@ -33,8 +33,8 @@ _HIDDEN = {
 }
 
 # Which tools the provider runs inside the call, each use being one more inference. Where the caller runs them
-# (function, custom, apply_patch, local_shell, both computer tools), a use ends the response. Source: OpenAI API guide,
-# "Using tools" and its pages; xAI API reference for its own; read 2026-11-21.
+# (function, custom, apply_patch, local_shell, both computer tools), a use ends the response. Source: openai
+# 3.54.0, ``types/responses/tool.py`` and the items of each tool, read 2026-11-21.
 _PLAIN_TOOLS = frozenset(
     {"apply_patch", "computer", "computer_use_preview", "custom", "function", "local_shell", "namespace"}
 )
@@ -305,7 +305,8 @@ class _ResponsesReply(Reply):
             at_caller = item.get("execution") == "client"
         if at_caller:
             self._calls.add(number)
-        # Opening a page is free, searching is not. Source: OpenAI API guide, "Web search", read 2026-11-21.
+        # Only searches are charged. Source: openai 3.54.0, ``response_function_web_search.py`` (the actions), and
+        # modelcostwatch.com/openai/tool-costs/web-search (the charge is per search), read 2026-11-21.
         action = mapping(item.get("action")).get("type")
         if kind == "web_search_call":
             (self._searches.add if action in (None, "search") else self._searches.discard)(number)

@@ -3,8 +3,9 @@ Makes many calls at once with nothing but the standard library, and says how eac
 
     crowd.py CALLS AT_ONCE BODY [LEAVE_AFTER]
 
-``BODY`` is the request as JSON; with ``"stream": "some"`` every other call is streamed. With ``LEAVE_AFTER`` a streaming
-client goes away after so many chunks. Writes one JSON object: how many calls ended in which way.
+``BODY`` is the request as JSON; with ``"stream": "some"`` every other call is streamed. With ``LEAVE_AFTER`` a client
+goes away after so many chunks of its stream; with 0 when half a second has brought no answer. Writes one JSON object:
+how many calls ended in which way.
 """
 
 import http.client
@@ -26,9 +27,14 @@ def call(number: int) -> str:
     body = {**template, "messages": [{"role": "user", "content": f"Call {number}."}]}
     if body.get("stream") == "some":
         body["stream"] = number % 2 == 1
-    connection = http.client.HTTPConnection(base.hostname or "", base.port, timeout=60)
+    patience_seconds = 0.5 if leave_after == 0 else 60
+    connection = http.client.HTTPConnection(base.hostname or "", base.port, timeout=patience_seconds)
     connection.request("POST", f"{base.path}/chat/completions", json.dumps(body), headers)
-    reply = connection.getresponse()
+    try:
+        reply = connection.getresponse()
+    except TimeoutError:
+        connection.close()
+        return "left"
     try:
         if reply.status != 200:
             return json.loads(reply.read())["error"]["code"]

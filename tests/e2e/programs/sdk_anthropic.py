@@ -3,7 +3,8 @@ Calls a model in every way that the ``anthropic`` SDK has, each way until it is 
 
     sdk_anthropic.py MODEL OUTPUT_TOKENS_MAX [WAY…]
 
-Writes one JSON object: for each way how many calls were answered, and the error that ended it.
+Writes one JSON object: for each way how many calls were answered, and the error that ended it. Goes on after errors that
+say nothing of a budget.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any
 import anthropic
 
 model, cap, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-CALLS_MAX = 200
+CALLS_MAX, PAYMENT_REQUIRED = 200, 402
 client, async_client = anthropic.Anthropic(), anthropic.AsyncAnthropic()
 MESSAGE: Any = {
     "model": model,
@@ -81,7 +82,10 @@ async def main() -> None:
                 assert await WAYS[way](), "nothing came"
                 answered[way] += 1
             except anthropic.APIStatusError as error:
-                ends[way] = described(error)
+                if error.status_code == PAYMENT_REQUIRED:
+                    ends[way] = described(error)
+            except anthropic.APIConnectionError:
+                pass  # A faulty server cut it; the next call may fare better.
     print(json.dumps({way: {"answered": answered[way], "error": ends.get(way)} for way in answered}))
 
 

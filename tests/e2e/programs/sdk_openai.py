@@ -3,7 +3,8 @@ Calls a model in every way that the ``openai`` SDK has, each way until it is ref
 
     sdk_openai.py MODEL OUTPUT_TOKENS_MAX [WAY…]
 
-Writes one JSON object: for each way how many calls were answered, and the error that ended it.
+Writes one JSON object: for each way how many calls were answered, and the error that ended it. Goes on after errors that
+say nothing of a budget.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any
 import openai
 
 model, cap, wanted = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-CALLS_MAX = 200
+CALLS_MAX, PAYMENT_REQUIRED = 200, 402
 client, async_client = openai.OpenAI(), openai.AsyncOpenAI()
 PROMPT = "Say something about rivers, at some length."
 CHAT: Any = {"model": model, "messages": [{"role": "user", "content": PROMPT}], "max_tokens": cap}
@@ -74,7 +75,10 @@ async def main() -> None:
                 await finish(WAYS[way]())
                 answered[way] += 1
             except openai.APIStatusError as error:
-                ends[way] = described(error)
+                if error.status_code == PAYMENT_REQUIRED:
+                    ends[way] = described(error)
+            except openai.APIConnectionError:
+                pass  # A faulty server cut it; the next call may fare better.
     print(json.dumps({way: {"answered": answered[way], "error": ends.get(way)} for way in answered}))
 
 

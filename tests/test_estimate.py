@@ -1,0 +1,361 @@
+"""
+Bounds: what each part is, what a bill makes of them, and that none is ever too low.
+"""
+
+import json
+from datetime import UTC, datetime
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solvent import _estimate
+from solvent._bounds import overhead
+from solvent._estimate import Bound, Estimator, PromptChain
+from solvent.prices import Prices, UserPrice
+from solvent.wire import FORMATS
+from solvent.wire._call import Call
+
+AT = datetime(2026, 11, 21, tzinfo=UTC)
+PRICES = {
+    "claude-*": UserPrice.per_million_tokens(input="3", output="15", output_tokens_max=64_000, input_tokens_max=200_000)
+}
+SYSTEM = "You are of help. " * 100
+TOOL = {"name": "look", "description": "Looks. " * 100, "input_schema": {"type": "object"}}
+CONSTANTS = 64  # Of a request, and 16 for each message.
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text):
+    return {"role": "assistant", "content": text}
+
+
+def thinks(text, thought="hm"):
+    thinking = {"type": "thinking", "thinking": thought, "signature": thought}
+    return {"role": "assistant", "content": [thinking, {"type": "text", "text": text}]}
+
+
+def ask(*messages, model="claude-x", max_tokens=1_000, **more):
+    request = {"model": model, "max_tokens": max_tokens, "messages": list(messages), "system": SYSTEM, **more}
+    return FORMATS["anthropic-messages"].describe(request, provider="anthropic", path="messages", headers={})
+
+
+class Known:
+    """
+    An estimator, and short words for its use in one scope.
+    """
+
+    def __init__(self) -> None:
+        self.estimator = Estimator(Prices.load(PRICES))
+
+    def bill(self, call: Call, tokens: int, scope: str = "run:a") -> None:
+        self.estimator.learn(PromptChain(call), scope=scope, input_tokens=tokens)
+
+    def cheap(self, call: Call) -> Bound:
+        return self.estimator.cheap(call, at=AT)
+
+    def tight(self, call: Call, scope: str = "run:a") -> Bound:
+        return self.estimator.tighten(call, self.cheap(call), PromptChain(call), scope=scope, at=AT)
+
+
+@pytest.fixture
+def known():
+    return Known()
+
+
+def test_a_bound_is_the_text_and_the_constants(known):
+    call = ask(user("hello"))
+
+    bound = known.cheap(call)
+
+    assert bound.input_tokens == call.head.tokens_max + call.items[0].tokens_max + overhead(call)
+    assert overhead(call) == CONSTANTS + 16
+    assert bound.output_tokens == 1_000
+    assert bound.nanodollars == bound.input_tokens * 3_000 + 1_000 * 15_000
+
+
+def test_what_was_billed_stands_for_the_beginning_of_a_longer_prompt(known):
+    known.bill(ask(user("hello")), 400)
+    longer = ask(user("hello"), assistant("yes?"), user("go on"))
+
+    bound = known.tight(longer)
+
+    added = sum(item.tokens_max for item in longer.items[1:])
+    assert bound.input_tokens == 400 + added + CONSTANTS + 2 * 16
+    assert bound.parts[0].reason == "400 billed for a prompt that has the first 1 messages, and the bound of the rest"
+
+
+def test_the_same_prompt_is_bound_by_its_bill(known):
+    known.bill(ask(user("hello")), 400)
+
+    assert known.tight(ask(user("hello"))).input_tokens == 400 + CONSTANTS
+
+
+def test_a_new_conversation_shares_the_bill_of_its_head(known):
+    known.bill(ask(user("hello"), tools=[TOOL]), 600)
+    known.bill(ask(user("hello"), assistant("a" * 3_000), user("go on"), tools=[TOOL]), 1_500)
+    fresh = ask(user("something else"), tools=[TOOL])
+
+    assert known.tight(fresh).input_tokens == 600 + fresh.items[0].tokens_max + CONSTANTS + 16
+
+
+def test_another_question_about_the_same_text_shares_its_bill(known):
+    text = user("text " * 1_000)
+    known.bill(ask(text, user("who?")), 1_500)
+    other = ask(text, user("when?"))
+
+    assert known.tight(other).input_tokens == 1_500 + other.items[1].tokens_max + CONSTANTS + 16
+
+
+def test_reasoning_that_may_have_been_dropped_is_not_taken_for_billed(known):
+    """
+    A new turn dropped the reasoning from what was billed; in the middle of a turn it would be read again.
+    """
+    first, reply = user("hello"), thinks("yes?", thought="hm " * 1_000)
+    known.bill(ask(first, reply, user("go on")), 500)
+    branch = ask(first, reply, user([{"type": "tool_result", "tool_use_id": "1", "content": "x"}]))
+
+    assert known.tight(branch).input_tokens >= 500 + branch.items[1].tokens_max
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, {"truncation": "auto"}],
+    ids=["context editing", "truncation"],
+)
+def test_a_bill_for_a_prompt_that_was_cut_holds_under_the_same_setting_only(known, settings):
+    text, more = user("text " * 1_000), user("go on")
+    known.bill(ask(text, more, **settings), 500)
+
+    assert known.tight(ask(text, more)) == known.cheap(ask(text, more))
+    assert known.tight(ask(text, user("or not"), **settings)).input_tokens > 5_000
+    assert known.tight(ask(text, more, user("now"), **settings)).input_tokens < 700
+
+
+def test_the_tightest_of_what_is_known_counts(known):
+    text = user("text " * 100)
+    known.bill(ask(user("hi")), 300)
+    known.bill(ask(text, user("x" * 50_000)), 12_000)
+
+    bound = known.tight(ask(text, user("who?")))
+
+    assert bound.input_tokens < 300 + 500 + 100 + CONSTANTS + 32
+
+
+def test_a_bill_never_makes_a_bound_looser(known):
+    call = ask(user("hello"))
+    known.bill(call, 100_000)
+
+    assert known.tight(call) == known.cheap(call)
+
+
+def test_a_bill_above_its_bound_ends_what_gave_that_bound(known):
+    known.bill(ask(user("hello")), 100)
+    known.bill(ask(user("other")), 900)
+    third = ask(user("third"))
+
+    assert known.tight(third).input_tokens == 900 + third.items[0].tokens_max + CONSTANTS + 16
+
+
+def test_a_bill_of_fewer_tokens_than_messages_is_not_believed(known):
+    known.bill(ask(user("hello"), assistant("yes?"), user("go on")), 3)
+
+    call = ask(user("hello"), assistant("yes?"), user("go on"), assistant("so"), user("end"))
+    assert known.tight(call) == known.cheap(call)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ask(user("hello"), model="claude-y"),
+        ask(user("hello"), system=SYSTEM + "Now."),
+        ask(user("hello"), tools=[TOOL]),
+        ask(user("hello"), tool_choice={"type": "none"}),
+        ask(user("hullo there, this is another text"), system="Hi"),
+    ],
+    ids=["model", "system", "tools", "setting of the prompt", "text"],
+)
+def test_a_bill_says_nothing_of_another_prompt(known, other):
+    known.bill(ask(user("hello")), 400)
+
+    assert known.tight(other) == known.cheap(other)
+
+
+def test_a_bill_says_nothing_in_another_scope(known):
+    known.bill(ask(user("hello")), 400)
+
+    assert known.tight(ask(user("hello")), scope="run:b") == known.cheap(ask(user("hello")))
+
+
+def test_marks_for_the_cache_may_move(known):
+    def marked(text):
+        return user([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}])
+
+    known.bill(ask(marked("hello")), 400)
+
+    bound = known.tight(ask(user("hello"), assistant("yes?"), marked("go on")))
+    assert bound.parts[0].reason.startswith("400 billed for a prompt that has the first 1 messages")
+
+
+def test_a_shrunk_call_keeps_its_tightened_input(known):
+    known.bill(ask(user("hello")), 400)
+    call = ask(user("hello"))
+
+    bound = known.estimator.capped(call, known.tight(call), 10, at=AT)
+
+    assert (bound.input_tokens, bound.output_tokens, bound.output_cap) == (400 + CONSTANTS, 10, 10)
+
+
+def test_tools_that_a_message_brings_are_counted_anew(known):
+    def ask_responses(*items):
+        request = {"model": "claude-x", "input": list(items), "instructions": SYSTEM, "max_output_tokens": 10}
+        return FORMATS["openai-responses"].describe(request, provider="other", path="responses", headers={})
+
+    tools = [{"type": "function", "name": "f", "parameters": {}}]
+    before, brings = user("hello"), {"type": "additional_tools", "tools": tools}
+    known.bill(ask_responses(before), 400)
+    longer = ask_responses(before, brings)
+
+    assert longer.tools == 1
+    added = longer.items[1].tokens_max
+    assert known.tight(longer).input_tokens == 400 + added + 320 + 16 + 900 + 48
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]},
+        {"tools": [{"type": "unheard_of", "name": "x"}]},
+        {"container": "c1"},
+    ],
+    ids=["server tools", "unbounded", "hidden input"],
+)
+def test_a_call_that_is_more_than_its_text_stays_at_its_bound(known, more):
+    call = ask(user("hello"), **more)
+    known.bill(call, 400)
+
+    assert known.tight(call).input_tokens == known.cheap(call).input_tokens
+    assert known.tight(call).parts[0] == known.cheap(call).parts[0]
+
+
+def test_server_tools_of_one_name_are_added_up():
+    estimator = Estimator(Prices.load())
+
+    def searches(*uses):
+        kinds = ("web_search_20250305", "web_search_20260209")
+        tools = [{"type": kind, "name": f"s{kind}", "max_uses": most} for kind, most in zip(kinds, uses, strict=False)]
+        call = ask(user("hello"), model="claude-sonnet-4-5", tools=tools)
+        return estimator.cheap(call, at=AT)
+
+    assert searches(2, 3).nanodollars == searches(5).nanodollars
+    assert searches(2, 3).parts[0].reason == "6 times the model's largest input, for the provider runs tools"
+
+
+def test_an_image_of_unknown_size_is_counted_where_it_was_billed(known):
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+
+    def ask_chat(*messages):
+        request = {"model": "claude-x", "messages": list(messages), "max_tokens": 10}
+        return FORMATS["openai-chat"].describe(request, provider="other", path="chat/completions", headers={})
+
+    seen = {"role": "user", "content": [image]}
+    assert known.cheap(ask_chat(seen)).input_tokens == 200_000
+    known.bill(ask_chat(seen), 1_234)
+    longer = ask_chat(seen, assistant("a cat"))
+
+    assert known.tight(longer).input_tokens == 1_234 + longer.items[1].tokens_max + 320 + 16
+    assert known.tight(ask_chat(seen, seen)).input_tokens == 200_000
+
+
+def test_what_is_remembered_has_an_end(known, monkeypatch):
+    monkeypatch.setattr(_estimate, "PREFIXES_MAX", 6)
+    for number in range(10):
+        known.bill(ask(user(f"{number} {'text ' * 100}"), user("x")), 300)
+
+    assert len(known.estimator._billed) == 6
+    last, first = (ask(user(f"{number} {'text ' * 100}"), user("x")) for number in (9, 0))
+    assert known.tight(last).input_tokens == 300 + CONSTANTS
+    # Of the first only the head is remembered, which all share.
+    assert known.tight(first).input_tokens > 300 + 500
+
+
+def tokens_of(text):
+    """
+    What a tokenizer makes of a text: anything from one token to one a byte, always the same.
+    """
+    size = len(text.encode())
+    return 1 + crc32(text.encode()) % size if size else 0
+
+
+def truth(call):
+    """
+    What a provider bills: frames of its own, reasoning of the running turn alone, and what its settings leave.
+    """
+    request = call.request
+    messages = request["messages"]
+    if request.get("context_management") and len(messages) > 3:
+        messages = messages[-2:]
+    turn = max((index for index, one in enumerate(messages) if one["role"] == "user"), default=0)
+    total = 20 + tokens_of(request["system"]) + (530 + tokens_of(json.dumps(TOOL)) if request.get("tools") else 0)
+    for index, message in enumerate(messages):
+        parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
+        total += 5 + sum(tokens_of(part["text"]) for part in parts if "text" in part)
+        total += sum(tokens_of(part["thinking"]) for part in parts if "thinking" in part and index > turn)
+    return total
+
+
+TEXTS = st.sampled_from(["", "a", "hello " * 30, "größer ﷺ " * 20, "日本語" * 40, "x" * 400])
+MESSAGES = st.one_of(
+    st.builds(user, TEXTS), st.builds(assistant, TEXTS), st.builds(thinks, TEXTS, st.sampled_from(["hm", "hm" * 300]))
+)
+EDITS = st.one_of(
+    st.tuples(st.just("append"), MESSAGES),
+    st.tuples(st.just("change"), st.integers(0, 9), MESSAGES),
+    st.tuples(st.just("remove"), st.integers(0, 9)),
+    st.tuples(st.just("compact"), MESSAGES),
+    st.tuples(st.just("go back"), st.integers(0, 9)),
+    st.tuples(st.just("switch"), st.integers(0, 1)),
+    st.tuples(st.just("head"), st.sampled_from(["system", "tools", "context_management"])),
+)
+
+
+def edited(history, edit):
+    match edit:
+        case ("append", message):
+            return [*history, message]
+        case ("change", place, message) if history:
+            place %= len(history)
+            return [*history[:place], message, *history[place + 1 :]]
+        case ("remove", place) if history:
+            place %= len(history)
+            return history[:place] + history[place + 1 :]
+        case ("compact", summary):
+            return [summary]
+        case ("go back", length):
+            return history[:length]
+    return history
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(EDITS, st.booleans()), min_size=4, max_size=30))
+def test_no_bound_is_ever_below_the_bill(edits):
+    known, histories, heads, place = Known(), [[], []], [{}, {}], 0
+    for edit, is_billed in edits:
+        if edit[0] == "switch":
+            place = edit[1]
+        elif edit[0] == "head":
+            name = edit[1]
+            values = {"system": "Hi", "tools": [TOOL], "context_management": {"edits": [{"type": "clear_x"}]}}
+            heads[place] = {**heads[place], name: values[name]} if name not in heads[place] else {}
+        histories[place] = edited(histories[place], edit)
+        call = ask(*histories[place], **heads[place])
+        cheap, bound = known.cheap(call), known.tight(call)
+
+        assert truth(call) <= bound.input_tokens <= cheap.input_tokens
+        assert bound.nanodollars == bound.input_tokens * 3_000 + 1_000 * 15_000
+        if is_billed:
+            known.bill(call, truth(call))
