@@ -61,7 +61,7 @@ class Billed:
         return self.fresh + self.write_5m + self.write_1h + self.read
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Step:
     """
     One recorded call: what it sent and what it was billed.
@@ -75,18 +75,6 @@ class Step:
     messages: tuple[dict[str, Any], ...]
     billed: Billed
     tools_used: int
-
-    def call(self, *, max_tokens: int = MAX_TOKENS) -> Call:
-        mark = {"type": "ephemeral", "ttl": "1h" if self.billed.write_1h else "5m"}
-        request = {
-            "model": self.model,
-            "max_tokens": max_tokens,
-            "stream": True,
-            "system": [{**self.head["system"], "cache_control": mark}],
-            "tools": self.head["tools"],
-            "messages": _marked(self.messages, mark),
-        }
-        return _MESSAGES.describe(request, provider="anthropic", path="messages", headers={})
 
     def reply(self, cap: int) -> bytes:
         """
@@ -109,7 +97,7 @@ class Step:
             "delta": {"stop_reason": reason},
             "usage": {"output_tokens": min(of.output, cap)},
         }
-        events = [start, *[block] * self.tools_used, end, {"type": "message_stop"}]
+        events: list[dict[str, Any]] = [start, *[block] * self.tools_used, end, {"type": "message_stop"}]
         return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
 
 
@@ -138,30 +126,47 @@ class Outcome:
         return any(rung.startswith("shrink") for rung in self.rungs)
 
 
+@cache
+def call_of(step: Step, max_tokens: int = MAX_TOKENS) -> Call:
+    """
+    The request of a step, as the wire format describes it.
+    """
+    mark = {"type": "ephemeral", "ttl": "1h" if step.billed.write_1h else "5m"}
+    request = {
+        "model": step.model,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "system": [{**step.head["system"], "cache_control": mark}],
+        "tools": step.head["tools"],
+        "messages": _marked(step.messages, mark),
+    }
+    return _MESSAGES.describe(request, provider="anthropic", path="messages", headers={})
+
+
 def sessions() -> dict[str, tuple[Step, ...]]:
     """
     The calls of each session, its subagents among them, by the time they began; the test is skipped without the data.
     """
-    if not _folder().is_dir():
-        pytest.skip(f"no recorded sessions at {_folder()}; set SOLVENT_TEST_DATA")
+    if not folder().is_dir():
+        pytest.skip(f"no recorded sessions at {folder()}; set SOLVENT_TEST_DATA")
     return _sessions()
 
 
-def _folder() -> Path:
+def folder() -> Path:
     data = Path(os.environ.get("SOLVENT_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    return data / "claude-code-sessions" / "sessions"
+    return data / "claude-code-sessions"
 
 
 @cache
 def _sessions() -> dict[str, tuple[Step, ...]]:
     found = {}
-    for file in sorted(_folder().glob("*.jsonl")):
+    for file in sorted((folder() / "sessions").glob("*.jsonl")):
         main = _Conversation(file)
         steps = list(main.steps())
         for child in sorted((file.parent / file.stem / "subagents").glob("*.jsonl")):
             compacts = "acompact" in child.stem
             steps += (_Conversation(child, compacts=main) if compacts else _Conversation(child)).steps()
-        found[file.stem[:8]] = tuple(sorted(steps, key=lambda step: step.at))
+        found[file.stem.partition("-")[0]] = tuple(sorted(steps, key=lambda step: step.at))
     return found
 
 
@@ -382,7 +387,7 @@ class Replay:
         ledger.close()
 
     async def _one(self, guard: Guard, scope: Scope, step: Step, spent: int) -> Outcome:
-        call = step.call(max_tokens=self.max_tokens)
+        call = call_of(step, self.max_tokens)
         fingerprint = blake2b(f"{step.at} {step.conversation}".encode()).digest()
         try:
             admission = await guard.admit(

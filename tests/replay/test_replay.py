@@ -5,12 +5,13 @@ The rule is computed here a second time, from the recorded usage and the sizes o
 Source: Anthropic's price list of February 2026, by genai-prices 0.2.3, read 2026-11-21.
 """
 
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 
 import pytest
-from session_replay import MAX_TOKENS, TOOLS, Outcome, Replay, Step, sessions
+from session_replay import MAX_TOKENS, TOOLS, Outcome, Replay, Step, call_of, folder, sessions
 
 DOLLAR = 1_000_000_000
 SHRINK_TOKENS_MIN = 1_024
@@ -27,12 +28,21 @@ LONG = {
     "claude-opus-4-6": (10_000, 37_500),
     "claude-sonnet-4-5-20250929": (6_000, 22_500),
 }
-SESSIONS = ("258c7280", "8463c716", "ae4a77f8", "short", "subagent", "tool_hea")
+SESSIONS = ("258c7280", "8463c716", "ae4a77f8", "short", "subagent", "tool_heavy")
 
 
 @cache
 def replay(session: str, dollars: int, max_tokens: int, prefixes: bool) -> tuple[Outcome, ...]:
     return tuple(Replay(sessions()[session], dollars * DOLLAR, max_tokens=max_tokens, prefixes=prefixes).run())
+
+
+@cache
+def sizes(step: Step) -> tuple[int, tuple[int, ...]]:
+    """
+    The most tokens of the text of the head, and of each message.
+    """
+    call = call_of(step)
+    return call.head.tokens_max, tuple(item.tokens_max for item in call.items)
 
 
 def rates(step: Step, input_tokens: int) -> tuple[int, int]:
@@ -59,14 +69,13 @@ class Rule:
     billed: dict[tuple[object, ...], int] = field(default_factory=dict)
 
     def input_most(self, step: Step) -> int:
-        call = step.call()
-        sizes = [item.tokens_max for item in call.items]
-        most = FRAME + TOOL_PROMPT + TOOL * TOOLS + call.head.tokens_max + sum(sizes) + MESSAGE * len(sizes)
+        head, each = sizes(step)
+        most = FRAME + TOOL_PROMPT + TOOL * TOOLS + head + sum(each) + MESSAGE * len(each)
         if self.prefixes:
-            for length in range(len(sizes) + 1):
+            for length in range(len(each) + 1):
                 before = self.billed.get(self.key(step, length))
                 if before is not None:
-                    rest = sizes[length:]
+                    rest = each[length:]
                     most = min(most, before + FRAME + sum(rest) + MESSAGE * len(rest))
         return most
 
@@ -96,6 +105,31 @@ def expected_cap(step: Step, input_tokens: int, room: int, max_tokens: int) -> i
     _, output_rate = rates(step, input_tokens)
     cap = min((room - price_most(step, input_tokens, 0)) // output_rate, max_tokens)
     return cap if cap >= SHRINK_TOKENS_MIN else None
+
+
+@pytest.mark.slow
+def test_the_replay_is_of_every_recorded_call_with_its_usage():
+    rows = [json.loads(line) for line in (folder() / "calls.jsonl").read_text().splitlines()]
+    names = ("input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "output_tokens")
+    recorded = [(row["model"], *(row[name] for name in names)) for row in rows]
+
+    replayed = [
+        (step.model, of.fresh, of.write_5m, of.write_1h, of.read, of.output)
+        for steps in sessions().values()
+        for step in steps
+        for of in (step.billed,)
+    ]
+
+    assert len(replayed) == 551
+    assert sorted(replayed) == sorted(recorded)
+
+
+@pytest.mark.slow
+def test_every_prompt_has_more_bytes_than_the_tokens_it_was_billed_for():
+    texts = [(step, *sizes(step)) for steps in sessions().values() for step in steps]
+    ratios = [(head + sum(each)) / step.billed.input_tokens for step, head, each in texts]
+
+    assert 4 <= min(ratios) < max(ratios) < 5.5
 
 
 @pytest.mark.slow
