@@ -108,8 +108,9 @@ class Scope:
             nests = kind in ("agent", "step") and last >= SCOPE_KINDS.index("agent")
             if rank <= last and not nests:
                 raise ValueError(f"{kind}:{name} cannot stand below {SCOPE_KINDS[last]} in a scope")
-            if not name or len(_encode(name)) > SEGMENT_BYTES_MAX:
-                raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {len(_encode(name))}")
+            size = _size(name)
+            if not 1 <= size <= SEGMENT_BYTES_MAX:
+                raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {size}")
             last = rank
         # Kept, for every call asks for it many times.
         object.__setattr__(self, "_text", "/".join(f"{kind}:{_encode(name)}" for kind, name in self.parts))
@@ -135,6 +136,16 @@ class Scope:
 
 def _encode(name: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f/:%]", lambda match: quote(match[0], safe=""), name)
+
+
+def _size(name: str) -> int:
+    """
+    Bytes of a name as a scope holds it.
+    """
+    try:
+        return len(_encode(name).encode())
+    except UnicodeEncodeError:  # Bytes of a command line that are no text come as such characters.
+        raise ValueError(f"a name in a scope is text in UTF-8, got {name!r}") from None
 
 
 def matches(pattern: str, scope: Scope) -> bool:

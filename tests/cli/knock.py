@@ -1,11 +1,9 @@
 """
-Sends raw requests to the gateway that it runs behind, and prints the raw replies, as one JSON list of texts.
+Sends raw requests to the gateway that it runs behind, and prints what it was answered and all that it knows, as JSON.
 
-    knock.py FILE      a JSON list of texts; PORT, SECRET and KEY in them become the gateway's and the stand-in
-                       NUL and what follows it, a number, become that many bytes of nothing
+    knock.py FILE    a JSON list of texts; PORT, SECRET and KEY in them become the gateway's, and the key given to us
 
-Each request has a connection of its own, and a reply ends with it or after a second of silence that follows it.
-Written with the standard library alone, and started without site-packages.
+Each request has a connection of its own. Written with the standard library alone, and started without site-packages.
 """
 
 import json
@@ -16,11 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 base = urlsplit(os.environ["OPENAI_BASE_URL"])
-secret = base.path.split("/")[1]
+secret, key = base.path.split("/")[1], os.environ["OPENAI_API_KEY"]
 
 
 def knock(request: str) -> str:
-    filled = request.replace("PORT", str(base.port)).replace("SECRET", secret).replace("KEY", os.environ["OPENAI_API_KEY"])
+    filled = request.replace("PORT", str(base.port)).replace("SECRET", secret).replace("KEY", key)
     reply = b""
     with socket.create_connection((base.hostname, base.port), timeout=20) as connection:
         connection.sendall(filled.encode("latin-1"))
@@ -46,4 +44,5 @@ def is_whole(reply: bytes) -> bool:
     return False
 
 
-print(json.dumps([knock(request) for request in json.loads(Path(sys.argv[1]).read_text())]))
+replies = [knock(request) for request in json.loads(Path(sys.argv[1]).read_text())]
+print(json.dumps({"replies": replies, "secret": secret, "key": key, "environment": dict(os.environ)}))

@@ -2,11 +2,11 @@
 Whoever is killed in the middle of a call: nothing is left running, and what the provider bills is in the ledger.
 """
 
+import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -49,7 +49,8 @@ class Family:
 
     def signal(self, number: int, *whom: str) -> None:
         for name in whom:
-            os.kill(self.pids[name], number)
+            with contextlib.suppress(ProcessLookupError):  # The guardian may have been faster than the test.
+                os.kill(self.pids[name], number)
 
     def end(self) -> Done:
         """
@@ -124,7 +125,7 @@ def settled_as_gone(machine: Machine, done: Done, *, header: str, reason: str) -
     The client left in mid-call, so the call is booked at its bound, and the report says so.
     """
     assert done.err.startswith(f"\nSolvent · run same · {header} · ")
-    assert "  1 estimated (the client went away): $0.03\n" in done.err
+    assert "  1 estimated (client_gone): $0.03\n" in done.err
     assert (done.out, money(machine)) == ("", (3 * CENT, 0))
     report = machine.json("report")
     assert (report["exit_reason"], report["exit_code"]) == (reason, done.code)
@@ -190,6 +191,7 @@ def test_a_run_that_goes_on_after_a_kill_has_what_the_provider_left_it(machine: 
         assert money(machine) == (6 * CENT, 0)
     report = machine.json("report", "--run", "same")
     assert (report["openings"], spent_in(report), report["limits"][0]["remaining"]) == (3, 6 * CENT, str(CENT))
+    assert report["before"]["cost_nanodollars"] == str(6 * CENT)
 
 
 def kill_while_calls_pass(machine: Machine, fake: Fake, limit: str, chance: random.Random) -> None:
@@ -232,9 +234,9 @@ def nothing_is_lost_in(rounds: int, machine: Machine, fake: Fake, *, limit_cents
 
 
 def test_whenever_solvent_is_killed_the_bill_is_in_the_ledger(machine: Machine, fake_provider: Fakes) -> None:
-    nothing_is_lost_in(10, machine, fake_provider(Answer(output_tokens=300)), limit_cents=120)
+    nothing_is_lost_in(10, machine, fake_provider(Answer(output_tokens=300)), limit_cents=160)
 
 
 @pytest.mark.long
 def test_a_hundred_kills_lose_nothing(machine: Machine, fake_provider: Fakes) -> None:
-    nothing_is_lost_in(100, machine, fake_provider(Answer(output_tokens=300)), limit_cents=1_000)
+    nothing_is_lost_in(100, machine, fake_provider(Answer(output_tokens=300)), limit_cents=1_500)

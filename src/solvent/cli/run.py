@@ -189,7 +189,10 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
             ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
         else:
             ended = run_nested(settings, ledger, environ, outer=outer, inner=inner)
-        _tell(settings, ledger, ended)
+        try:
+            _tell(settings, ledger, ended)
+        except OSError:  # Nobody reads standard error, and the code is the command's all the same.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     finally:
         ledger.close()
     return ended.code

@@ -101,7 +101,7 @@ def render(report: Report, *, width: int, color: bool, ascii: bool = False, ledg
     blocks = [
         [_header(report, pen, width)],
         _limits(report, pen, width - 2),
-        _models(report, pen, width - 2) or ["no model call came by"],
+        _models(report, pen, width - 2) or _no_call(report),
         _refused(report, pen, width - 2),
         _events(report, pen, width - 2),
         [pen.paint("dim", _again(report, pen, ledger))],
@@ -215,6 +215,13 @@ def _models(report: Report, pen: _Pen, width: int) -> list[str]:
     if len(rows) > 1:
         body[-1] = pen.paint("bold", body[-1])
     return [pen.paint("dim", line("model", _COLUMNS)), *body]
+
+
+def _no_call(report: Report) -> list[str]:
+    """
+    The warning that the program asked for nothing here, which a program whose calls were refused did.
+    """
+    return [] if report.refused or report.released or report.open.count else ["no model call came by"]
 
 
 def _cells_of(use: Use) -> tuple[str, ...]:

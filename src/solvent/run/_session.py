@@ -209,8 +209,8 @@ def pass_signals(warden: Warden, early: list[int]) -> None:
     loop = asyncio.get_running_loop()
     for number in FORWARDED:
         loop.add_signal_handler(number, warden.signal, number)
-    for number in early:
-        warden.signal(number)
+    for came in early:
+        warden.signal(came)
 
 
 def _asked_for(listening: socket.socket) -> bool:
