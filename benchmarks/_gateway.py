@@ -1,6 +1,8 @@
 """
-The gateway as ``solvent run`` starts it, under a budget in dollars and calls. Takes the upstream's port, the ledger's URL
-(``none``: a guard that lets everything pass) and a path secret; prints its port.
+The gateway as ``solvent run`` starts it, under a budget in dollars and calls.
+
+Takes the upstream's port, the ledger's URL (``none``: a guard that lets everything pass) and a path secret; prints its
+port.
 """
 
 import asyncio
@@ -11,7 +13,9 @@ from typing import Any
 
 from solvent._guard import Guard
 from solvent._limits import Limit, Scope
-from solvent.gateway import Gateway, Server, Upstream, bind_loopback, loop_factory
+from solvent.gateway._app import Gateway
+from solvent.gateway._providers import Upstream
+from solvent.gateway._server import Server, bind_loopback, loop_factory
 from solvent.stores import open_store
 from solvent.stores._batcher import Ledger
 from solvent.wire._call import Call

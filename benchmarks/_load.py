@@ -70,7 +70,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._send()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # The protocol's form.
         if not self.ended.done():
             self._sample.failures += 1
             self.ended.set_result(None)

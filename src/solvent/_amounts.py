@@ -8,6 +8,7 @@ is read by its shortest decimal text, so that ``0.1`` is ten cents and not the b
 import re
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
+from operator import attrgetter
 from typing import NewType
 
 Nanodollars = NewType("Nanodollars", int)
@@ -62,18 +63,29 @@ class Usage:
         Raises:
             ValueError: A count is no whole number within ``0..AMOUNT_MAX``, or a part is larger than its whole.
         """
-        for field in fields(self):
-            check_amount(field.name, getattr(self, field.name))
+        for name, value in zip(_USAGE_FIELDS, _usage_values(self), strict=True):
+            if type(value) is not int or not 0 <= value <= AMOUNT_MAX:
+                check_amount(name, value)
         cached = self.cache_read_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
-        for name, part, whole_name, whole in (
-            ("cached tokens", cached, "input_tokens", self.input_tokens),
-            ("reasoning_tokens", self.reasoning_tokens, "output_tokens", self.output_tokens),
-            ("audio_input_tokens", self.audio_input_tokens, "input_tokens", self.input_tokens),
-            ("audio_output_tokens", self.audio_output_tokens, "output_tokens", self.output_tokens),
-            ("audio_cache_read_tokens", self.audio_cache_read_tokens, "cache_read_tokens", self.cache_read_tokens),
-        ):
-            if part > whole:
-                raise ValueError(f"{name} must not be above {whole_name}, got {part} of {whole}")
+        if cached > self.input_tokens:
+            raise _above("cached tokens", cached, "input_tokens", self.input_tokens)
+        for name, whole in _PARTS:
+            if getattr(self, name) > getattr(self, whole):
+                raise _above(name, getattr(self, name), whole, getattr(self, whole))
+
+
+_USAGE_FIELDS = tuple(field.name for field in fields(Usage))
+_usage_values = attrgetter(*_USAGE_FIELDS)
+_PARTS = (
+    ("reasoning_tokens", "output_tokens"),
+    ("audio_input_tokens", "input_tokens"),
+    ("audio_output_tokens", "output_tokens"),
+    ("audio_cache_read_tokens", "cache_read_tokens"),
+)
+
+
+def _above(name: str, part: int, whole_name: str, whole: int) -> ValueError:
+    return ValueError(f"{name} must not be above {whole_name}, got {part} of {whole}")
 
 
 def check_amount(name: str, value: object) -> int:

@@ -5,6 +5,7 @@ What is booked for a call when it is over: the table of DESIGN §6, pure.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from solvent._amounts import Usage
 from solvent._estimate import Bound
@@ -14,6 +15,10 @@ from solvent.wire._call import Call, Reading
 
 # A provider's error before any output: nothing was generated, so nothing is owed.
 _FREE_ERRORS = frozenset({429, 503, 529})
+
+
+# Who ended a call before its reply was whole: its caller; the gateway, at its closing or a deadline; anything else.
+LostReason = Literal["client_gone", "cut", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +48,7 @@ class Lost:
     ``status`` and ``reading`` tell what came until then.
     """
 
-    reason: str
+    reason: LostReason
     status: int | None = None
     reading: Reading | None = None
 

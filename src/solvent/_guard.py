@@ -246,14 +246,19 @@ class Guard:
         """
         while True:
             await asyncio.sleep(EXTEND_SECONDS)
-            for id in list(self._open):
-                try:
-                    await self._ledger.ado(Extend(id=id, ttl_seconds=TTL_SECONDS))
-                except ReservationClosed:
-                    pass  # It was settled meanwhile.
-                except SolventError as error:
-                    self.listeners.tell(StoreFailed(id=id, error=error))
-            await self._ledger.in_thread(self._ledger.store.expire)
+            await asyncio.gather(*(self._extend(id) for id in list(self._open)))
+            try:
+                await self._ledger.in_thread(self._ledger.store.expire)
+            except SolventError as error:
+                self.listeners.tell(StoreFailed(id="", error=error))
+
+    async def _extend(self, id: str) -> None:
+        try:
+            await self._ledger.ado(Extend(id=id, ttl_seconds=TTL_SECONDS))
+        except ReservationClosed:
+            pass  # It was settled meanwhile.
+        except SolventError as error:
+            self.listeners.tell(StoreFailed(id=id, error=error))
 
     async def _drive(self, flow: Generator[Operation | Wait, Any, Admission]) -> Admission:
         """

@@ -4,8 +4,8 @@ What a call is charged, what is in its way, and how far it could be cut to fit: 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from datetime import datetime
+from functools import cached_property, lru_cache
 
 from solvent._booking import Booking
 from solvent._estimate import Bound

@@ -75,6 +75,8 @@ class PriceAssumed:
 class StoreFailed:
     """
     The ledger did not take an operation; a reservation that it holds stays and expires in full.
+
+    ``id`` is the call's, or empty where no single call was meant.
     """
 
     id: str

@@ -22,7 +22,7 @@ Fakes = Callable[..., Fake]
 
 # Whoever is run says so.
 SPEAKS = ("--", "sh", "-c", "echo it ran; exit 5")
-USAGE = "Usage: python -m solvent run [OPTIONS] [-- COMMAND…]...\nTry 'python -m solvent run --help' for help.\n\n"
+USAGE = "Usage: python -m solvent run [OPTIONS] [COMMAND]...\nTry 'python -m solvent run --help' for help.\n\n"
 NO_COMMAND = "no command given; write it after the options: solvent run --usd 2 -- python agent.py"
 A_PRICE = "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10"
 A_TIME = "a length of time such as 30s, 10m or 1h30m"
@@ -48,25 +48,25 @@ OTHER_LEDGER = "name another with --ledger or SOLVENT_LEDGER."
         (("--tool-calls", "9e9", *SPEAKS), f"Invalid value: --tool-calls must be {A_COUNT}, got '9e9'"),
         (("--time", "soon", *SPEAKS), f"Invalid value: --time must be {A_TIME}, got 'soon'"),
         (("--wait", "-1", *SPEAKS), f"Invalid value: --wait must be {A_TIME}, got '-1'"),
-        (("--price", "m", *SPEAKS), f"Invalid value: a price must be {A_PRICE}, got 'm'"),
-        (("--price", "m=1", *SPEAKS), f"Invalid value: a price must be {A_PRICE}, got 'm=1'"),
-        (("--price", "=1/2", *SPEAKS), f"Invalid value: a price must be {A_PRICE}, got '=1/2'"),
-        (("--price", "m=1/2/3/4", *SPEAKS), f"Invalid value: a price must be {A_PRICE}, got 'm=1/2/3/4'"),
+        (("--price", "m", *SPEAKS), f"Invalid value for --price: a price must be {A_PRICE}, got 'm'"),
+        (("--price", "m=1", *SPEAKS), f"Invalid value for --price: a price must be {A_PRICE}, got 'm=1'"),
+        (("--price", "=1/2", *SPEAKS), f"Invalid value for --price: a price must be {A_PRICE}, got '=1/2'"),
+        (("--price", "m=1/2/3/4", *SPEAKS), f"Invalid value for --price: a price must be {A_PRICE}, got 'm=1/2/3/4'"),
         (
             ("--price", "ok=1/2", "--price", "m=a/2", *SPEAKS),
-            "Invalid value: input must be an amount of dollars such as 2 or 0.50, got 'a' in 'm=a/2'; "
+            "Invalid value for --price: input must be an amount of dollars such as 2 or 0.50, got 'a' in 'm=a/2'; "
             f"a price is {A_PRICE}",
         ),
         (
             ("--price", "m=1/-2", *SPEAKS),
-            f"Invalid value: output must be an amount of dollars from 0 up, got '-2' in 'm=1/-2'; a price is {A_PRICE}",
+            f"Invalid value for --price: output must be an amount of dollars from 0 up, got '-2' in 'm=1/-2'; a price is {A_PRICE}",
         ),
-        (("--name", "", *SPEAKS), "Invalid value: a name in a scope has 1 to 256 bytes, got 0"),
-        (("--name", "x" * 257, *SPEAKS), "Invalid value: a name in a scope has 1 to 256 bytes, got 257"),
-        (("--name", "é" * 129, *SPEAKS), "Invalid value: a name in a scope has 1 to 256 bytes, got 258"),
+        (("--name", "", *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 0"),
+        (("--name", "x" * 257, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257"),
+        (("--name", "é" * 129, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 258"),
         (
             ("--name", "\udcff", *SPEAKS),  # A byte that is no UTF-8.
-            r"Invalid value: a name in a scope is text in UTF-8, got '\udcff'",
+            r"Invalid value for --name: a name in a scope is text in UTF-8, got '\udcff'",
         ),
         (
             ("--keys", "other", *SPEAKS),
@@ -266,7 +266,7 @@ def test_without_limits_calls_are_observed(machine: Machine, fake_provider: Fake
     [
         (("nosuch",), "No such command 'nosuch'."),
         (("run", "--usd"), "Option '--usd' requires an argument."),
-        (("report", "--last", "--run", "x"), "Invalid value: --last and --run exclude each other"),
+        (("report", "--last", "--run", "x"), "Invalid value for --price: --last and --run exclude each other"),
     ],
 )
 def test_other_words_that_say_nothing_clear(machine: Machine, words: tuple[str, ...], message: str) -> None:

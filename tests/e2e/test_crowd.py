@@ -20,7 +20,8 @@ Fakes = Callable[..., Fake]
 CALLS, AT_ONCE = 64, 32
 # Only output costs, so that 3,000 tokens are three cents to the nanodollar.
 PRICE, RATES = "m=0/10", Rates(input=0, output=10_000)
-GPT_4O, GPT_4O_RATES = "gpt-4o=2.50/10", Rates(input=2_500, output=10_000)
+PRICES = {"gpt-4o": "gpt-4o=2.50/10", "m": PRICE}
+RATES_OF = {"gpt-4o": Rates(input=2_500, output=10_000), "m": RATES}
 BODY: dict[str, Any] = {"model": "m", "max_tokens": 3_000, "stream": "some"}
 USAGE = {"include_usage": True}
 
@@ -34,14 +35,20 @@ def passed(ran: Ran) -> int:
     return sum(ran.said.get(way, 0) for way in ("answered", "streamed", "left"))
 
 
-def test_of_64_calls_of_three_cents_exactly_33_pass_under_a_dollar(desk: Desk, fake_provider: Fakes) -> None:
-    fake = fake_provider(Answer(output_tokens=3_000))
+@pytest.mark.parametrize(
+    ("model", "input_tokens", "output_tokens"), [("m", None, 3_000), ("gpt-4o", 8, 2_998)], ids=["m", "gpt-4o"]
+)
+def test_of_64_calls_of_three_cents_exactly_33_pass_under_a_dollar(
+    model: str, input_tokens: int | None, output_tokens: int, desk: Desk, fake_provider: Fakes
+) -> None:
+    fake = fake_provider(Answer(input_tokens=input_tokens, output_tokens=output_tokens))
     desk.providers_at(fake.url)
-    ran = desk.run("--usd", "1.00", "--price", PRICE, command=crowd(BODY))
-    assert fake.billed(RATES) == 99 * DOLLAR // 100
+    body = {**BODY, "model": model, "max_tokens": output_tokens}
+    ran = desk.run("--usd", "1.00", "--price", PRICES[model], command=crowd(body))
+    assert fake.billed(RATES_OF[model]) == 99 * DOLLAR // 100
     assert (len(fake.seen), passed(ran)) == (33, 33)
     assert ran.said["budget_exceeded"] == ran.refused == 31
-    assert ran.report["total"]["cost_nanodollars"] == str(fake.billed(RATES))
+    assert ran.report["total"]["cost_nanodollars"] == str(fake.billed(RATES_OF[model]))
 
 
 def test_short_answers_under_long_caps_all_pass_because_calls_wait(desk: Desk, fake_provider: Fakes) -> None:
@@ -56,6 +63,7 @@ def test_short_answers_under_long_caps_all_pass_because_calls_wait(desk: Desk, f
     ("body", "at_least_cents"),
     [
         pytest.param({"model": "gpt-4o", "stream": "some"}, 75, id="no cap, answers of 16,384 tokens"),
+        pytest.param({"model": "m", "stream": "some"}, 90, id="no cap, and nobody knows the largest answer"),
         pytest.param({"model": "gpt-4o", "n": 4, "max_tokens": 3_000}, 75, id="four choices"),
         pytest.param({"model": "gpt-4o", "n": 4, "stream": "some"}, 25, id="four choices, no cap"),
         pytest.param({"model": "gpt-4o", "max_completion_tokens": 3_000, "stream": "some"}, 90, id="the newer cap"),
@@ -67,8 +75,8 @@ def test_whatever_is_asked_for_the_bill_stays_below_the_limit(
 ) -> None:
     fake = fake_provider(Answer(output_tokens=16_384))
     desk.providers_at(fake.url)
-    ran = desk.run("--usd", "1.00", "--price", GPT_4O, command=crowd(body))
-    assert at_least_cents * DOLLAR // 100 <= fake.billed(GPT_4O_RATES) <= DOLLAR
+    ran = desk.run("--usd", "1.00", "--price", PRICES[body["model"]], command=crowd(body))
+    assert at_least_cents * DOLLAR // 100 <= fake.billed(RATES_OF[body["model"]]) <= DOLLAR
     assert len(fake.seen) == passed(ran)
     assert passed(ran) + ran.refused == CALLS
 
@@ -87,10 +95,10 @@ def test_callers_that_leave_before_an_answer_cannot_overspend(desk: Desk, fake_p
     fake = fake_provider(Answer(output_tokens=3_000, hangs=True))
     desk.providers_at(fake.url)
     ran = desk.run("--usd", "1.00", "--price", PRICE, command=crowd(BODY, leave_after=0))
-    assert ran.said["left"] + ran.said["budget_exceeded"] == CALLS
+    assert ran.said["left"] + ran.said.get("budget_exceeded", 0) == CALLS
     fake.wait_until(lambda: fake.left_count == len(fake.seen), "the end of every call")
-    # What was sent is owed in full; who left before that owes nothing.
-    assert 0 < fake.billed(RATES) <= int(ran.report["total"]["cost_nanodollars"]) <= 99 * DOLLAR // 100
+    # What was sent is owed in full; who left before that, as may happen on a busy machine, owes nothing.
+    assert fake.billed(RATES) <= int(ran.report["total"]["cost_nanodollars"]) <= 99 * DOLLAR // 100
 
 
 @contextmanager

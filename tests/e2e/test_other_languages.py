@@ -23,14 +23,18 @@ LIMITS = ("--usd", "0.10", "--price", "m=0/250")
 RATES = Rates(input=0, output=250_000)
 
 
+def needed(is_there: bool, missing: str) -> None:
+    """
+    Skip where something is missing, except in CI.
+    """
+    assert is_there or not os.environ.get("CI"), missing
+    if not is_there:
+        pytest.skip(missing)
+
+
 def found(*commands: str) -> None:
-    """
-    Skip where a command is absent, except in CI.
-    """
-    missing = [command for command in commands if shutil.which(command) is None]
-    assert not (missing and os.environ.get("CI")), f"CI must have {', '.join(missing)}"
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+    for command in commands:
+        needed(shutil.which(command) is not None, f"not installed: {command}")
 
 
 @contextmanager
@@ -56,7 +60,8 @@ def node_packages() -> Path:
     with locked(folder):
         if not (folder / "node_modules" / "openai" / "package.json").exists():
             install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-            subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)
+            done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=120)
+            needed(done.returncode == 0, f"npm could not install its packages: {done.stderr}")
     return folder
 
 

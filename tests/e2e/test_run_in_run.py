@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 Fakes = Callable[..., Fake]
 
 CENT = DOLLAR // 100
+HANGING = 7  # A call for so many tokens is never answered.
 # A call of 100 tokens is a cent.
 PRICE, RATES = ("--price", "m=0/100"), Rates(input=0, output=100_000)
 
@@ -86,14 +87,15 @@ def test_an_inner_run_that_is_started_again_goes_on_with_its_budget(desk: Desk, 
 
 
 def test_the_time_of_an_inner_run_ends_it_alone(desk: Desk, fake_provider: Fakes) -> None:
-    fake = fake_provider([Answer(hangs=True), Answer()])
+    fake = fake_provider(lambda seen: Answer(hangs=seen.body["max_tokens"] == HANGING))
     desk.providers_at(fake.url)
-    inner, after = nested("--time", "1s", "--name", "inner", command=AGENT), python("agent.py", "--calls", "1")
+    hanging, after = python("agent.py", "--output", str(HANGING)), python("agent.py", "--calls", "1")
+    inner = nested("--time", "2s", "--name", "inner", command=hanging)
     script = f"{shlex.join(inner)}; echo $?; {shlex.join(after)}"
     ran = desk.run(*PRICE, "--name", "outer", command=["sh", "-c", script])
     code, said = ran.stdout.splitlines()
     assert (code, json.loads(said)["statuses"], ran.code) == ("3", [200], 0)
-    fake.wait_until(lambda: fake.left_count == 1, "the end of the call in flight")
+    fake.wait_until(lambda: fake.left_count == len(fake.seen) - 1 == 1, "the end of the call in flight")
 
 
 def test_a_named_run_goes_on_with_the_budget_that_is_left(desk: Desk, fake: Fake) -> None:

@@ -77,6 +77,7 @@ def test_every_way_of_calling_stops_at_the_limit(
     assert DOLLAR // 5 < cost(recorder) <= DOLLAR // 4
 
 
+@pytest.mark.xdist_group("real_model")
 @pytest.mark.parametrize("sdk", SDKS)
 def test_a_real_model_counts_no_more_than_the_limit(
     sdk: str, desk: Desk, real_model: RealModel, recording_proxy: Proxies

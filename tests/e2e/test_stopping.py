@@ -3,6 +3,7 @@ Every limit stops a small program at the right request, and a program that does 
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,9 +111,11 @@ def test_at_its_time_a_run_closes_its_calls_and_ends(desk: Desk, fake_provider: 
     fake = fake_provider([Answer(hold_after=(2, Gate())), Answer(hangs=True)])
     desk.providers_at(fake.url)
     began = time.monotonic()
-    ran = desk.run("--time", "2s", command=python("agent.py", "--streams-open", "1"))
-    assert 2 <= time.monotonic() - began < 10
+    ran = desk.run("--time", "3s", command=python("agent.py", "--streams-open", "1", "--stubborn"))
+    assert 3 <= time.monotonic() - began < 20
     assert (ran.code, ran.report["exit_reason"]) == (EXIT_BUDGET, "deadline")
+    # The program does not end when it is told to, so it lives to see its call closed.
+    assert "the time of this run is over (--time)" in ran.said["error"]["message"]
     # A stream and a plain call were in flight, and the provider saw the end of both.
     fake.wait_until(lambda: fake.left_count == len(fake.seen) == 2, "the end of two calls")
 
@@ -120,8 +123,11 @@ def test_at_its_time_a_run_closes_its_calls_and_ends(desk: Desk, fake_provider: 
 def test_a_run_may_end_at_its_first_refusal(desk: Desk, fake_provider: Fakes) -> None:
     fake = fake_provider()
     desk.providers_at(fake.url)
-    ran = desk.run("--calls", "2", "--on-refusal", "stop", command=PERSISTING)
+    # Without an end from outside this one would stay for ever.
+    command = ["sh", "-c", f"{shlex.join(python('agent.py'))}; exec tail -f /dev/null"]
+    ran = desk.run("--calls", "2", "--on-refusal", "stop", command=command)
     assert (ran.code, ran.report["exit_reason"], len(fake.seen)) == (EXIT_BUDGET, "budget", 2)
+    assert ran.refused == 1
 
 
 def test_twenty_refusals_in_a_row_end_a_program_that_does_not_listen(desk: Desk, fake_provider: Fakes) -> None:

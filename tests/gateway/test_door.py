@@ -358,3 +358,85 @@ def test_answer_to_a_request_in_a_row_is_not_mixed_with_a_broken_one(play):
         assert b"200" not in raw
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"gpt-4o","max_tokens":5,"max_tokens":9999,"messages":[]}',
+        b'{"model": "gpt-4o", "max_tokens": 5, "messages": [], "max_tokens": 9999}',
+        b'{"model":"gpt-4o","max_tokens":5,"messages":[],"max\\u005ftokens":9999}',
+        b'{"model":"gpt-4o","max_tokens":5,"messages":[], "max\\u005ftokens":9999}',
+        b'{"model":"gpt-4o","model":"o1-pro","max_tokens":5,"messages":[]}',
+        b'{"model":"gpt-4o","max_tokens":5,"messages":[],"messages":[{"role":"user","content":"more"}]}',
+        b'{"n":9,"model":"gpt-4o","max_tokens":5,"messages":[],"n":1}',
+        b'{"stream":true,\n"model":"gpt-4o","max_tokens":5,"messages":[],"stream":false}',
+        b'{"model":"gpt-4o","max_tokens":5,"messages":[],"service_tier":"flex","service_tier":"priority"}',
+    ],
+)
+def test_keys_that_stand_twice_are_refused(play, body):
+    async def scene(here):
+        got = await here.call(body=body)
+        assert got.status == 400
+        told = json.loads(got.body)["error"]
+        assert (told["code"], told["type"]) == ("invalid_request", "invalid_request_error")
+        assert "stands twice" in told["message"]
+        assert here.guard.untouched
+        assert here.upstream.received == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":"\\"model\\": x","name":"model"}]}',
+        b'{"model":"gpt-4o","max_tokens":9,"messages":[],"tools":[{"type":"function","model":{"model":1,"n":2}}]}',
+        b' { "model" : "gpt-4o" ,\r\n\t"max_tokens" : 9 , "messages" : [ ] } \n',
+        '{"model":"gpt-4o","max_tokens":9,"messages":[],"größe":1}'.encode(),
+        b'{"model":"gpt-4o","max_tokens":9,"messages":[],"":{},"user":"caf\\u00e9"}',
+    ],
+)
+def test_keys_that_stand_once_pass_however_they_are_spaced(play, body):
+    async def scene(here):
+        assert (await here.call(body=body)).status == 200
+        [request] = here.upstream.received
+        assert request.body == body
+
+    play(scene)
+
+
+class Bug(Exception):
+    pass
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_bug_inside_the_guard_is_logged_and_told_without_its_text(play, caplog, provider):
+    async def scene(here):
+        here.guard.refusal = Bug("what only we may see")
+        got = await here.call(CHAT if provider == "openai" else f"/{TOKEN}/anthropic/v1/messages")
+        assert (got.status, got.headers[b"x-should-retry"]) == (500, b"false")
+        told = json.loads(got.body)
+        assert told["error"]["code"] == "internal_error"
+        assert told["error"]["type"] == ("server_error" if provider == "openai" else "api_error")
+        assert b"only we" not in got.raw
+        assert b"Traceback" not in got.raw
+        assert [(event.kind, event.code) for event in here.events] == [("rejected", "internal_error")]
+        here.guard.refusal = None
+        assert (await here.call(CHAT if provider == "openai" else f"/{TOKEN}/anthropic/v1/messages")).status == 200
+
+    with caplog.at_level("ERROR", logger="solvent"):
+        play(scene, provider=provider)
+    [record] = caplog.records
+    assert record.name == "solvent"
+    assert record.exc_info[0] is Bug
+
+
+def test_bug_in_the_books_is_logged_and_costs_nobody_the_answer(play, caplog):
+    async def scene(here):
+        here.guard.settle_error = Bug("in the books")
+        assert (await here.call()).status == 200
+
+    with caplog.at_level("ERROR", logger="solvent"):
+        play(scene)
+    assert [record.exc_info[0] for record in caplog.records] == [Bug]

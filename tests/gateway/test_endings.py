@@ -62,7 +62,7 @@ def test_client_that_leaves_a_stream_ends_it_upstream_and_it_is_settled_once(pla
         await here.upstream.closed.wait()
         outcome = here.guard.outcome()
         assert isinstance(outcome, Lost)
-        assert (outcome.reason, outcome.status) == ("the client went away", 200)
+        assert (outcome.reason, outcome.status) == ("client_gone", 200)
         assert outcome.reading is not None
         assert outcome.reading.output_begun
         assert [event.kind for event in here.events] == ["lost"]
@@ -288,7 +288,7 @@ def test_cancelled_request_is_settled_all_the_same(play):
         await here.guard.settled.wait()
         outcome = here.guard.outcome()
         assert isinstance(outcome, Lost)
-        assert outcome.reason == "the gateway was stopped"
+        assert outcome.reason == "stopped"
 
     play(scene)
 
@@ -298,7 +298,7 @@ def test_settling_survives_the_cancellation_of_its_request(play):
         here.guard.settle_waits_for = asyncio.Event()
         client = await here.connect()
         client.send(here.request())
-        while not here.gateway._settling:
+        while not here.guard.asked_to_settle:
             await asyncio.sleep(0)
         [task] = here.gateway._running.values()
         task.cancel()

@@ -2,10 +2,14 @@
 A child's environment leads to the gateway and holds no real key.
 """
 
+import subprocess
+import sys
+
 import pytest
 
 from solvent.errors import SettingsError
-from solvent.gateway import PROVIDERS, prepare
+from solvent.gateway._environment import prepare
+from solvent.gateway._providers import PROVIDERS
 
 TOKEN = "secret"
 
@@ -170,3 +174,44 @@ def test_variables_belong_to_one_provider():
     variables = [name for provider in PROVIDERS.values() for name in provider.url_variables + provider.key_variables]
     assert len(variables) == len(set(variables))
     assert list(PROVIDERS) == sorted(PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"CEREBRAS_API_BASE": "https://llm.example/v1"}, "https://llm.example/v1/chat/completions"),
+        ({"CEREBRAS_BASE_URL": "https://llm.example"}, "https://llm.example/v1/chat/completions"),
+        (
+            {"CEREBRAS_API_BASE": "https://llm.example/v1", "CEREBRAS_BASE_URL": "https://llm.example/"},
+            "https://llm.example/v1/chat/completions",
+        ),
+        ({"CEREBRAS_API_BASE": "https://api.cerebras.ai/v1"}, "https://api.cerebras.ai/v1/chat/completions"),
+        ({}, "https://api.cerebras.ai/v1/chat/completions"),
+    ],
+)
+def test_a_base_url_with_or_without_its_prefix_is_one_address(environ, url):
+    upstream = prepared(environ).upstreams["cerebras"]
+    assert upstream.url("v1/chat/completions") == url
+    assert upstream.is_own == ("api.cerebras.ai" in url)
+
+
+def test_own_address_of_a_provider_is_known_without_its_prefix():
+    upstream = prepared({"OPENAI_BASE_URL": "https://api.openai.com"}).upstreams["openai"]
+    assert upstream.url("v1/chat/completions") == "https://api.openai.com/v1/chat/completions"
+    assert upstream.is_own
+
+
+def test_two_addresses_of_one_provider_are_still_refused():
+    with pytest.raises(SettingsError, match="two different ones"):
+        prepared({"CEREBRAS_API_BASE": "https://llm.example/v1", "CEREBRAS_BASE_URL": "https://other.example"})
+
+
+@pytest.mark.slow
+def test_preparing_an_environment_loads_no_server():
+    heavy = ("aiohttp", "asyncio", "httptools", "msgspec", "solvent.wire", "uvicorn", "uvloop")
+    code = (
+        "import sys; from solvent.gateway._environment import prepare\n"
+        f"print(*[name for name in {heavy!r} if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []

@@ -9,12 +9,13 @@ import sys
 import pytest
 from worlds import world
 
-from solvent.gateway import loop_factory
+from solvent.gateway._server import loop_factory
 
 
 def test_gateway_is_imported_without_its_heavy_parts():
     code = (
-        "import sys, solvent.gateway as g; s = g.bind_loopback(); assert s.getsockname()[0] == '127.0.0.1'\n"
+        "import sys; from solvent.gateway import _server as g\n"
+        "s = g.bind_loopback(); assert s.getsockname()[0] == '127.0.0.1'\n"
         "print([name for name in ('aiohttp', 'uvicorn', 'uvloop', 'urllib.request') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -63,3 +64,25 @@ def test_server_runs_on_the_standard_loop_too():
             assert (await here.call()).status == 200
 
     asyncio.run(scene())
+
+
+@pytest.mark.slow
+def test_what_the_first_call_needs_is_loaded_before_it_comes():
+    code = (
+        "import asyncio, sys, threading\n"
+        "from solvent.gateway._server import Server, bind_loopback\n"
+        "class NoGateway:\n"
+        "    async def __call__(self, *_): ...\n"
+        "    async def close(self, reason): ...\n"
+        "async def main():\n"
+        "    server = Server(NoGateway(), bind_loopback())\n"
+        "    await server.start()\n"
+        "    [loading] = [thread for thread in threading.enumerate() if thread.name == 'solvent-preload']\n"
+        "    assert loading.daemon\n"
+        "    await asyncio.to_thread(loading.join)\n"
+        "    print('aiohttp' in sys.modules)\n"
+        "    await server.stop()\n"
+        "asyncio.run(main())\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "True"

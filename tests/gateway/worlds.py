@@ -14,7 +14,10 @@ import httptools
 from solvent._booking import Outcome
 from solvent._limits import Limit, Scope
 from solvent.errors import SolventError
-from solvent.gateway import Event, Gateway, Server, Upstream, bind_loopback, loop_factory
+from solvent.gateway._app import Gateway
+from solvent.gateway._incoming import Event
+from solvent.gateway._providers import Upstream
+from solvent.gateway._server import Server, bind_loopback, loop_factory
 from solvent.wire._call import Call
 
 TOKEN = "a-secret-path-token-of-the-run"

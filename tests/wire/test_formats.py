@@ -426,7 +426,11 @@ def test_refusals_have_the_providers_own_shape():
     ("code", "openai", "anthropic_type"),
     [
         ("budget_held", "rate_limit_exceeded", "rate_limit_error"),
-        ("store_unavailable", "server_error", "api_error"),
+        ("gateway_closing", "server_error", "api_error"),
+        ("internal_error", "server_error", "api_error"),
+        ("ledger_unavailable", "server_error", "api_error"),
+        ("upstream_lost", "server_error", "api_error"),
+        ("upstream_unreachable", "server_error", "api_error"),
         ("price_unknown", "invalid_request_error", "invalid_request_error"),
     ],
 )

@@ -2,6 +2,9 @@
 The ``solvent`` command.
 """
 
+import errno
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -36,4 +39,30 @@ def main() -> None:
     """
     The entry point of the ``solvent`` command.
     """
-    app()
+    _open_standard_streams()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        # A full disk or a reader who left is an exit code and not a traceback; anything else is a bug.
+        if error.errno not in (errno.EIO, errno.ENOSPC, errno.EPIPE):
+            raise
+        print(f"solvent: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left in the buffer has to go somewhere.
+        raise SystemExit(1) from None
+
+
+def _open_standard_streams() -> None:
+    """
+    Put something in the place of standard streams that are closed, or the next file that is opened would become one.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest one that is free: this one.
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115  # Open for as long as the process is.
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115

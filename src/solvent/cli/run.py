@@ -44,7 +44,7 @@ def _output(help: str, *names: str, metavar: str | None = None) -> Any:
 
 
 def run(
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND…", show_default=False)] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False)] = None,
     usd: Annotated[str | None, _limit("Dollars, such as 2 or 0.50.", "AMOUNT")] = None,
     tokens: Annotated[str | None, _limit("Tokens read and written, such as 500k.")] = None,
     input_tokens: Annotated[str | None, _limit("Tokens read.")] = None,
@@ -96,10 +96,12 @@ def run(
         "parallel": parallel,
     }
     try:
-        read = _policy(policy, prices=_usage(lambda: dict(parse_price(text) for text in price or ())), wait=wait)
+        read = _policy(
+            policy, prices=_usage(lambda: dict(parse_price(text) for text in price or ()), "--price"), wait=wait
+        )
         settings = RunSettings(
             command=command,
-            scope=_usage(lambda: scope_of_run(name, command)),
+            scope=_usage(lambda: scope_of_run(name, command), "--name"),
             named=name is not None,
             limits=tuple(_usage(lambda: _limits(limits))),
             ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
@@ -120,11 +122,14 @@ def run(
     raise typer.Exit(code)
 
 
-def _usage(read: Callable[[], T]) -> T:
+def _usage(read: Callable[[], T], flag: str | None = None) -> T:
+    """
+    What an option says; ``flag`` names it where the error does not.
+    """
     try:
         return read()
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint=flag) from error
 
 
 def _limits(texts: Mapping[str, str | None]) -> list[Limit]:
@@ -190,7 +195,11 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
         else:
             ended = run_nested(settings, ledger, environ, outer=outer, inner=inner)
         try:
+            if ended.trouble:
+                print(f"solvent: {ended.trouble}", file=sys.stderr)
             _tell(settings, ledger, ended)
+        except SolventError as error:
+            fail(f"{error}\nThe command itself ended with {ended.code}; there is no report.", EXIT_LEDGER)
         except OSError:  # Nobody reads standard error, and the code is the command's all the same.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     finally:

@@ -71,7 +71,7 @@ def answer_to(error: SolventError) -> Answer:
                 status=503, code="ledger_unavailable", message=str(error), metadata={}, headers=(_AGAIN, _SOON)
             )
         case _:
-            return plain_answer(500, "internal", "Solvent could not decide about this call, so it was not made.")
+            return plain_answer(500, "internal_error", "Solvent could not decide about this call, so it was not made.")
 
 
 def _exceeded(error: BudgetExceeded) -> Answer:

@@ -84,12 +84,14 @@ def _add_no_proxy(child: dict[str, str]) -> None:
 
 
 def _upstream(provider: Provider, environ: Mapping[str, str]) -> Upstream:
-    given = [(variable, environ[variable]) for variable in provider.url_variables if environ.get(variable)]
+    given = [(name, environ[name].rstrip("/")) for name in provider.url_variables if environ.get(name)]
     variable, base = given[0] if given else ("", provider.url)
-    url = _checked(base, variable)
-    base = base.rstrip("/")
+    url, prefix = _checked(base, variable), f"/{provider.prefix}"
     for other, value in given[1:]:
-        if value.rstrip("/") != base:
+        # One SDK counts the prefix to the base URL and another does not: it is one address all the same.
+        if value.removesuffix(prefix) == base:
+            base = value
+        elif value not in (base, base.removesuffix(prefix)):
             raise SettingsError(
                 where=f"{other}, {variable}",
                 expected=f"one address for {provider.name}",
@@ -97,12 +99,14 @@ def _upstream(provider: Provider, environ: Mapping[str, str]) -> Upstream:
                 hint=f"unset {other} or {variable}",
             )
     ca_file, ca_folder = _certificates(environ)
+    is_own = base.removesuffix(prefix) == provider.url.removesuffix(prefix)
+    base = provider.url if is_own else base
     return Upstream(
         provider=provider.name,
         base=base,
         prefix=provider.prefix,
-        prefix_in_base=provider.prefix_in_base,
-        is_own=base == provider.url,
+        prefix_in_base=provider.prefix_in_base or base.endswith(prefix),
+        is_own=is_own,
         proxy=_proxy(url, environ),
         ca_file=ca_file,
         ca_folder=ca_folder,

@@ -3,28 +3,33 @@ One admitted call: sent once, relayed, and settled exactly once, whatever happen
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from solvent._booking import Lost, NotSent, Outcome, Replied
+from solvent._booking import Lost, LostReason, NotSent, Outcome, Replied
 from solvent.gateway._answers import RawHeaders, error_event, format_for, plain_answer, raw_headers, send_answer
 from solvent.gateway._decode import Decoder, Undecodable, decoded
-from solvent.gateway._interrupt import Ended, Interrupt
+from solvent.gateway._finish import Finished
+from solvent.gateway._incoming import CLIENT_GONE, Incoming
+from solvent.gateway._interrupt import Ended
 from solvent.gateway._providers import Upstream
-from solvent.gateway._request import HOP_BY_HOP, Send
+from solvent.gateway._request import HOP_BY_HOP, KEPT_CONNECTION
 from solvent.gateway._seam import Admission, Guard, Settlement
 from solvent.gateway._upstream import Client, NotDelivered, Reply
-from solvent.wire._call import Reader, Reading, WireFormat
+from solvent.wire._call import Reader, Reading
 
-CLIENT_GONE = "the client went away"
 # A reply above this is passed on without being read: no answer with usage is that large.
 PLAIN_BYTES_MAX = 64 * 1024 * 1024
 _HELD_BYTES_MAX = 65_536
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n")
 _WITHOUT_BODY = (204, 304)
 _LAST_WORD_SECONDS = 1
-_NO_HEADER_BYTES = frozenset({*range(9), *range(10, 32), 127})
+_NO_HEADER_BYTES = bytes({*range(9), *range(10, 32), 127})
+_NOT_TOLD = HOP_BY_HOP | {b"content-length"}
+
+_log = logging.getLogger("solvent")
 
 Spawn = Callable[[Coroutine[Any, Any, Settlement]], "asyncio.Task[Settlement]"]
 
@@ -53,27 +58,26 @@ class Exchange:
         guard: Guard,
         client: Client,
         spawn: Spawn,
-        send: Send,
-        interrupt: Interrupt,
+        request: Incoming,
         admission: Admission,
-        format: WireFormat | None,
         outgoing: Outgoing,
     ) -> None:
         self._guard = guard
         self._client = client
         self._spawn = spawn
-        self._send = send
-        self._interrupt = interrupt
+        self._request = request
+        self._send = request.send
         self._admission = admission
-        self._format = format
+        self._format = request.format
         self._outgoing = outgoing
-        self._body = client.body(outgoing.body)
+        self._body = client.body(outgoing.body if admission.body is None else admission.body)
         self._reply: Reply | None = None
         self._reader: Reader | None = None
         self._reading: Reading | None = None
-        self._head_sent = False
         self._is_stream = False
-        self._settling: asyncio.Task[Settlement] | None = None
+        self._settling: Finished[Settlement] | None = None
+        self._settlement: Settlement | None = None
+        self._settled = False
 
     async def run(self) -> Literal["answered", "lost"]:
         """
@@ -81,32 +85,28 @@ class Exchange:
         """
         going = self._outgoing
         try:
-            with self._interrupt:
+            with self._request.interrupt:
                 self._reply = await self._client.send(
                     going.upstream, going.method, going.url, going.headers, self._body
                 )
                 await self._relay(self._reply)
             return "answered"
         except Ended as ended:
-            await self._end(ended.reason, sent=self._body.begun)
+            reason: LostReason = "client_gone" if ended.reason == CLIENT_GONE else "stopped"
+            await self._end(reason, ended.reason, sent=self._body.begun)
         except NotDelivered as failure:
-            await self._end(failure.reason, sent=failure.sent and self._body.begun)
+            await self._end("cut", failure.reason, sent=failure.sent and self._body.begun)
+        except asyncio.CancelledError:
+            self._leave_to_settle("stopped")
+            raise
         finally:
             if self._reply is not None:
                 self._reply.close()
-            if self._settling is None:  # Cancelled from outside, or a bug: what was sent is owed all the same.
-                self._begin_settling(self._outcome("the gateway was stopped", sent=self._body.begun))
+            self._leave_to_settle("cut")
         return "lost"
 
     async def _relay(self, reply: Reply) -> None:
-        headers: RawHeaders = []
-        kind, encoding = b"", ""
-        for name, value in client_headers(reply):
-            if name == b"content-type":
-                kind = value.lower()
-            elif name == b"content-encoding":
-                encoding = value.decode("latin-1").strip().lower()
-            headers.append((name, value))
+        headers, kind, encoding = reply_head(reply)
         if kind.startswith(b"text/event-stream"):
             self._is_stream = True
             await self._relay_stream(reply, headers, encoding)
@@ -133,7 +133,7 @@ class Exchange:
         headers += raw_headers(own)
         if reply.status not in _WITHOUT_BODY:
             headers.append((b"content-length", str(len(body)).encode()))
-        await self._start(reply.status, headers)
+        await self._request.start(reply.status, headers)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _read(self, status: int, body: bytes, encoding: str) -> Reading:
@@ -148,7 +148,7 @@ class Exchange:
         return reader.finish()
 
     async def _relay_unread(self, reply: Reply, headers: RawHeaders, parts: list[bytes]) -> None:
-        await self._start(reply.status, headers + raw_headers(self._admission.headers))
+        await self._request.start(reply.status, headers + raw_headers(self._admission.headers))
         for part in parts:
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
         parts.clear()
@@ -168,7 +168,7 @@ class Exchange:
         reader, decoder = self._stream_reader(reply.status, encoding)
         if decoder is not None:
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-        await self._start(reply.status, headers + raw_headers(self._admission.headers))
+        await self._request.start(reply.status, headers + raw_headers(self._admission.headers))
         held = b""
         while chunk := await reply.chunk():
             if decoder is not None:
@@ -180,11 +180,10 @@ class Exchange:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         reading = self._finish_reading()
         # A count that came before the end may be one of the beginning only.
-        ended = "the stream stopped before its own end"
         await self._settle(
             Replied(status=reply.status, reading=reading)
             if reading.complete
-            else Lost(reason=ended, reading=reading, status=reply.status)
+            else Lost(reason="cut", reading=reading, status=reply.status)
         )
         await self._send({"type": "http.response.body", "body": held, "more_body": False})
 
@@ -209,27 +208,26 @@ class Exchange:
             self._reading = self._reader.finish() if self._reader is not None else Reading(complete=True)
         return self._reading
 
-    async def _start(self, status: int, headers: RawHeaders) -> None:
-        self._head_sent = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def _end(self, reason: str, *, sent: bool) -> None:
+    async def _end(self, lost: LostReason, reason: str, *, sent: bool) -> None:
         """
         Settle a call that got no whole reply, and tell the client if it is still there.
+
+        Args:
+            reason: In words, for the client.
         """
         if self._reply is not None:
             self._reply.close()
-        await self._settle(self._outcome(reason, sent=sent))
-        if self._interrupt.reason == CLIENT_GONE:
+        await self._settle(self._outcome(lost, sent=sent))
+        if lost == "client_gone" or self._request.interrupt.reason == CLIENT_GONE:
             return
-        code, status = ("gateway_closing", 503) if self._interrupt.reason else ("upstream_lost", 502)
+        code, status = ("gateway_closing", 503) if lost == "stopped" else ("upstream_lost", 502)
         if not sent and status == 502:
             code = "upstream_unreachable"
         message = _MESSAGES[code].format(provider=self._outgoing.upstream.provider, reason=reason)
         format = format_for(self._outgoing.upstream.provider, self._format)
         try:
             async with asyncio.timeout(_LAST_WORD_SECONDS):
-                if not self._head_sent:
+                if not self._request.head_sent:
                     final = None if code == "upstream_lost" else code == "gateway_closing"
                     await send_answer(self._send, format, plain_answer(status, code, message, final=final))
                 elif self._is_stream:
@@ -238,17 +236,13 @@ class Exchange:
         except (OSError, TimeoutError):
             return  # The client does not read any more; its books are done.
 
-    def _outcome(self, reason: str, *, sent: bool) -> Outcome:
+    def _outcome(self, lost: LostReason, *, sent: bool) -> Outcome:
         if not sent and self._reply is None:
-            return NotSent(reason=reason)
+            return NotSent(reason=lost)
         if self._reply is None:
-            return Lost(reason=reason)
+            return Lost(reason=lost)
         reading = self._finish_reading() if self._reader is not None or self._reading is not None else None
-        return Lost(reason=reason, reading=reading, status=self._reply.status)
-
-    def _begin_settling(self, outcome: Outcome) -> "asyncio.Task[Settlement]":
-        self._settling = self._spawn(self._guard.settle(self._admission, outcome))
-        return self._settling
+        return Lost(reason=lost, reading=reading, status=self._reply.status)
 
     async def _settle(self, outcome: Outcome) -> Settlement | None:
         """
@@ -258,9 +252,24 @@ class Exchange:
             ``None`` when the ledger did not take it: the reservation expires in full, and the reply is passed on, for
             it was paid for.
         """
-        settling = self._settling or self._begin_settling(outcome)
-        await asyncio.wait((settling,))  # Unlike awaiting the task itself, this does not hand a cancellation on to it.
-        return None if settling.cancelled() or settling.exception() is not None else settling.result()
+        if self._settling is None:
+            self._settling = Finished(self._guard.settle(self._admission, outcome), self._spawn)
+        if not self._settled:
+            try:
+                self._settlement = await self._settling
+            except Exception:  # No failure of the books, not even a bug, may cost the caller the reply.
+                _log.exception("a call could not be booked")
+            self._settled = True
+        return self._settlement
+
+    def _leave_to_settle(self, lost: LostReason) -> None:
+        """
+        Have the call settled after this task has ended, unless it was or is by now: what was sent is owed all the same.
+        """
+        if self._settling is None:
+            outcome = self._outcome(lost, sent=self._body.begun)
+            self._settling = Finished(self._guard.settle(self._admission, outcome), self._spawn)
+            self._settling.begin()
 
 
 _MESSAGES = {
@@ -270,23 +279,31 @@ _MESSAGES = {
 }
 
 
-def client_headers(reply: Reply) -> RawHeaders:
+def reply_head(reply: Reply) -> tuple[RawHeaders, bytes, str]:
     """
     A reply's headers for the client: without those of the connection, without a length, which is written anew, and
     without any that only Solvent may say.
+
+    Returns:
+        The headers, and of them the content type and the content encoding.
     """
-    drop = HOP_BY_HOP
-    for name, value in reply.headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            drop = drop | {named.strip().lower() for named in value.split(b",")}
-    headers = []
+    headers: RawHeaders = []
+    kind, encoding = b"", ""
+    named: set[bytes] = set()
     for name, value in reply.headers:
         name = name.lower()
-        if name in drop or name == b"content-length" or name.startswith(b"x-solvent-"):
+        if name in _NOT_TOLD:
+            if name == b"connection" and value.lower() not in KEPT_CONNECTION:
+                named |= {word.strip().lower() for word in value.split(b",")}
             continue
-        if _NO_HEADER_BYTES.isdisjoint(value):
-            headers.append((name, value))
-    return headers
+        if name.startswith(b"x-solvent-") or len(value.translate(None, _NO_HEADER_BYTES)) < len(value):
+            continue
+        if name == b"content-type":
+            kind = value.lower()
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1").strip().lower()
+        headers.append((name, value))
+    return [pair for pair in headers if pair[0] not in named] if named else headers, kind, encoding
 
 
 def whole_events(data: bytes) -> tuple[bytes, bytes]:

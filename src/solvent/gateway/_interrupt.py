@@ -24,10 +24,11 @@ class Interrupt:
     block, such as settling, is never cut.
     """
 
-    __slots__ = ("_before", "_cancelled", "_task", "reason")
+    __slots__ = ("_before", "_cancelled", "_owner", "_task", "reason")
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._owner: asyncio.Task[object] | None = None  # The one task whose blocks it guards.
         self._task: asyncio.Task[object] | None = None
         self._before = 0
         self._cancelled = False
@@ -42,7 +43,7 @@ class Interrupt:
     def __enter__(self) -> None:
         if self.reason is not None:
             raise Ended(self.reason)
-        task = asyncio.current_task()
+        task = self._owner = self._owner or asyncio.current_task()
         assert task is not None, "an interrupt guards a task"
         self._task, self._before = task, task.cancelling()
 

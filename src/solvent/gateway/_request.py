@@ -2,8 +2,9 @@
 What comes in at the gateway's door: path, headers and body, each checked before anything else looks at it.
 """
 
+import re
 import string
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -25,8 +26,16 @@ HOP_BY_HOP: frozenset[bytes] = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade http2-settings".split()
 )
-_NOT_FORWARDED = HOP_BY_HOP | {b"accept-encoding", b"content-length", b"expect", b"forwarded", b"host"}
-_KEPT_CONNECTION = (b"keep-alive", b"close")
+KEPT_CONNECTION = (b"keep-alive", b"close")
+# What stays here; some of it is looked at.
+_NOT_FORWARDED = HOP_BY_HOP | {
+    b"accept-encoding",
+    b"content-length",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"x-solvent-scope",
+}
 # What a path may be made of after decoding. No `%`: it would be decoded again; no `;?#\`: others split there.
 _PATH_BYTES = bytes(range(0x80, 0x100)) + string.ascii_letters.encode() + string.digits.encode() + b"-._~!$&'()*+,=:@/"
 
@@ -82,64 +91,64 @@ def address_of(path: str) -> str:
     return path if path.isascii() else quote(path, safe="/-._~!$&'()*+,=:@")
 
 
-def check_head(headers: Headers, *, hosts: tuple[bytes, ...]) -> tuple[int, bytes | None]:
+def read_head(headers: Headers, *, hosts: tuple[bytes, ...]) -> tuple[int, bytes | None, list[tuple[str, str]]]:
     """
-    Refuse what no client of a loopback gateway sends.
+    Refuse what no client of a loopback gateway sends, and sort out what goes to the provider.
+
+    Args:
+        headers: With names in lower case.
 
     Returns:
-        The body's length by its header, 0 where none is named, and what ``x-solvent-scope`` says.
+        The body's length by its header, 0 where none is named; what ``x-solvent-scope`` says; the provider's headers.
 
     Raises:
-        Rejected: Another host's name (a web page that rebinds its own), an upgrade, an encoded body, or a header twice
-            that can be there once.
+        Rejected: Another host's name (a web page that rebinds its own), an upgrade, an encoded body, a header twice
+            that can be there once, or one that is not UTF-8 text.
     """
-    host = scope = None
-    length = 0
-    for name, value in headers:
-        if name == b"host":
-            if host is not None:
-                raise Rejected(400, "invalid_request", "There is more than one Host header.")
-            host = value
-        elif name == b"content-length":
-            if not value.isdigit():
-                raise Rejected(400, "invalid_request", "Content-Length is not a number.")
-            length = int(value) if len(value) < 19 else BODY_BYTES_MAX + 1
-        elif name == b"x-solvent-scope":
-            if scope is not None:
-                raise Rejected(400, "invalid_scope", "There is more than one x-solvent-scope header.")
-            scope = value
-        elif name == b"upgrade" or (name == b"connection" and b"upgrade" in value.lower()):
-            raise Rejected(400, "upgrade", "Upgrades are not served here. To go on: use plain HTTP/1.1.")
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise Rejected(415, "content_encoding", "An encoded body cannot be read. To go on: send it as it is.")
-    if host not in hosts:
-        raise Rejected(421, "wrong_host", "This gateway does not serve that host.")
-    return length, scope
-
-
-def forwarded_headers(headers: Headers) -> list[tuple[str, str]]:
-    """
-    The headers that go to the provider, with names in lower case.
-
-    Raises:
-        Rejected: A header that is not UTF-8 text.
-    """
-    drop = _NOT_FORWARDED
+    held: dict[bytes, bytes] = {}
     forwarded = [("accept-encoding", "identity")]
     try:
         for name, value in headers:
-            if name == b"connection" and value.lower() not in _KEPT_CONNECTION:
-                drop = drop | {named.strip().lower() for named in value.split(b",")}
-        for name, value in headers:
-            if name in drop or name.startswith(b"x-solvent-"):
-                continue
-            forwarded.append((name.decode(), value.decode()))
+            if name in _NOT_FORWARDED:
+                held[name] = value if name not in held else _both(name, held[name], value)
+            elif name[:10] != b"x-solvent-":
+                if name == b"content-encoding" and value.lower() != b"identity":
+                    raise Rejected(415, "content_encoding", _ENCODED)
+                forwarded.append((name.decode(), value.decode()))
     except UnicodeDecodeError:
         raise Rejected(400, "invalid_request", "A header is not UTF-8 text.") from None
-    return forwarded
+    connection = held.get(b"connection", b"close").lower()
+    if b"upgrade" in held or b"upgrade" in connection:
+        raise Rejected(400, "upgrade", "Upgrades are not served here. To go on: use plain HTTP/1.1.")
+    if held.get(b"host") not in hosts:
+        raise Rejected(421, "wrong_host", "This gateway does not serve that host.")
+    if connection not in KEPT_CONNECTION:
+        named = {word.strip() for word in connection.split(b",")}
+        forwarded[1:] = [pair for pair in forwarded[1:] if pair[0].encode() not in named]
+    return _length(held.get(b"content-length", b"0")), held.get(b"x-solvent-scope"), forwarded
 
 
-def swap_keys(headers: list[tuple[str, str]], keys: Mapping[str, str]) -> None:
+_ENCODED = "An encoded body cannot be read. To go on: send it as it is."
+
+
+def _both(name: bytes, first: bytes, second: bytes) -> bytes:
+    """
+    A header that is there twice as one.
+    """
+    if name == b"host":
+        raise Rejected(400, "invalid_request", "There is more than one Host header.")
+    if name == b"x-solvent-scope":
+        raise Rejected(400, "invalid_scope", "There is more than one x-solvent-scope header.")
+    return first + b"," + second
+
+
+def _length(value: bytes) -> int:
+    if not value.isdigit():
+        raise Rejected(400, "invalid_request", "Content-Length is not a number.")
+    return int(value) if len(value) < 19 else BODY_BYTES_MAX + 1
+
+
+def swap_keys(headers: list[tuple[str, str]], keys: Iterable[tuple[bytes, str]]) -> None:
     """
     Put real keys in place of their stand-ins, in headers that hold keys.
     """
@@ -148,7 +157,7 @@ def swap_keys(headers: list[tuple[str, str]], keys: Mapping[str, str]) -> None:
             headers[position] = name, _swapped(value, keys)
 
 
-def _swapped(value: str, keys: Mapping[str, str]) -> str:
+def _swapped(value: str, keys: Iterable[tuple[bytes, str]]) -> str:
     """
     A key header with the real key in place of its stand-in; every stand-in is compared, in constant time.
     """
@@ -157,8 +166,8 @@ def _swapped(value: str, keys: Mapping[str, str]) -> str:
         scheme, key = "", value
     given = key.strip().encode()
     found = key
-    for stand_in, real in keys.items():
-        if compare_digest(given, stand_in.encode()):
+    for stand_in, real in keys:
+        if compare_digest(given, stand_in):
             found = real
     return f"{scheme}{space}{found}"
 
@@ -214,3 +223,29 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Rejected(400, "invalid_json", "The body must be a JSON object.")
     return value
+
+
+def check_keys(body: bytes) -> None:
+    """
+    Refuse a JSON object that names a key twice: the provider may take the other value than we do.
+
+    Raises:
+        Rejected: A key stands twice at the top, or is not spelled plainly.
+    """
+    values = _values.decode(body)
+    # Written without spaces and with every key once, an object has this length: {"key":value,"key":value}.
+    if len(body) == sum(map(len, values)) + sum(map(len, values.values())) + 4 * len(values) + 1 or not values:
+        return
+    at = 0
+    for key, value in values.items():
+        found = _KEY.match(body, at)
+        if found is None or found[1] != key.encode() or not body.startswith(value, found.end()):
+            break
+        at = found.end() + len(value)
+    if not _END.fullmatch(body, at):
+        raise Rejected(400, "invalid_request", "A key stands twice in the body, or is not spelled plainly.")
+
+
+_values = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KEY = re.compile(rb'\s*[{,]\s*"([^"\\]*)"\s*:\s*')
+_END = re.compile(rb"\s*\}\s*")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from solvent._limits import Scope
 from solvent.gateway._providers import Upstream
-from solvent.gateway._request import Rejected, address_of, decode_object, normal_path
+from solvent.gateway._request import Rejected, address_of, check_keys, decode_object, normal_path
 from solvent.wire import Endpoint, endpoint
 from solvent.wire._call import Call
 
@@ -115,6 +115,7 @@ def described(found: Endpoint, provider: str, path: str, body: bytes, headers: M
         return _undescribed(found, provider, body, headers)
     request = decode_object(body)
     try:
+        check_keys(body)
         return found.format.describe(request, provider=provider, path=path, headers=headers)
     except ValueError as exc:
         raise Rejected(400, "invalid_request", str(exc)) from None

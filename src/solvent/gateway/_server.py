@@ -13,7 +13,9 @@ Source:
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ class Server:
         self._server = await loop.create_server(
             lambda: protocol(config=config, server_state=state, app_state={}), sock=self._listening
         )
+        # The program in front of the gateway is starting too; what its first call needs can come meanwhile.
+        threading.Thread(target=_preload, name="solvent-preload", daemon=True).start()
 
     async def stop(self, reason: str = "the gateway is closing") -> None:
         """
@@ -111,6 +115,13 @@ def _config(gateway: "Gateway") -> "Config":
     )
     config.load()
     return config
+
+
+def _preload() -> None:
+    """
+    Load ``aiohttp``, which takes 0.1 s and more.
+    """
+    import_module("solvent.gateway._body")
 
 
 def _protocol() -> Any:

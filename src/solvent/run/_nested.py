@@ -48,8 +48,7 @@ def run_nested(settings: RunSettings, ledger: Ledger, environ: Mapping[str, str]
     early = catch_signals()
     warden = Warden.start(settings.command, env=env)
     ended = asyncio.run(_supervise(settings, warden, early))
-    write_close(ledger, settings, ended)
-    return ended
+    return write_close(ledger, settings, ended)
 
 
 async def _supervise(settings: RunSettings, warden: Warden, early: list[int]) -> Ended:

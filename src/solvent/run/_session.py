@@ -9,11 +9,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from solvent._ids import new_id
 from solvent._ledger import Account, CallRecord, Charge, Note
+from solvent.errors import SolventError
 from solvent.policy import LimitsInForce
 from solvent.run._guardian import FORWARDED
 from solvent.run._settings import RunSettings
@@ -40,11 +41,14 @@ class Ended:
         code: For the shell: the command's own, or 3 where the budget ended it.
         reason: ``exited``, ``signal``, ``budget``, ``deadline``, ``not_found``, ``not_executable`` or ``lost``.
         detail: What the system said, where it said something.
+        trouble: The last time that the ledger did not answer, in words; calls that it could not book then stay
+            reserved and are charged in full.
     """
 
     code: int
     reason: str
     detail: str = ""
+    trouble: str = ""
 
 
 def run(
@@ -70,8 +74,7 @@ def run(
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         ended = runner.run(session.main(prepared, listening, token))
     listening.close()
-    write_close(ledger, settings, ended)
-    return ended
+    return write_close(ledger, settings, ended)
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
@@ -85,9 +88,16 @@ def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = No
     ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), charges=charges, call=call))
 
 
-def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> None:
+def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> Ended:
+    """
+    Write into the journal how a run ended; what a ledger that is gone by then says becomes the run's trouble.
+    """
     call = CallRecord(ended=time.time_ns(), reason=ended.reason, status=str(ended.code))
-    ledger.do(Note(kind="close", id=new_id(), scope=str(settings.scope), call=call))
+    try:
+        ledger.do(Note(kind="close", id=new_id(), scope=str(settings.scope), call=call))
+    except SolventError as error:
+        return replace(ended, trouble=str(error))
+    return ended
 
 
 def ended_by(result: Result) -> Ended:
@@ -125,6 +135,7 @@ class _Session:
         self._live = live
         self._refusals = 0
         self._answered = 0.0
+        self._trouble = ""
 
     async def main(self, prepared: "Prepared", listening: socket.socket, token: str) -> Ended:
         loop = asyncio.get_running_loop()
@@ -168,18 +179,20 @@ class _Session:
         await server.stop()
         await guard.drain()
         alive.cancel()
-        return ended
+        return replace(ended, trouble=self._trouble)
 
     def _decide(self, reason: str) -> None:
         if not self._verdict.done():
             self._verdict.set_result(reason)
 
     def _hear(self, event: "Event") -> None:
-        from solvent.events import CallClosed, CallRefused
+        from solvent.events import CallClosed, CallRefused, StoreFailed
 
         if self._live is not None:
             self._live(event)
-        if isinstance(event, CallClosed):
+        if isinstance(event, StoreFailed):
+            self._trouble = str(event.error)
+        elif isinstance(event, CallClosed):
             self._refusals = 0
         elif isinstance(event, CallRefused):
             # Refusals of calls that were made at the same time say nothing about the program's persistence.

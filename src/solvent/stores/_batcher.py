@@ -66,13 +66,15 @@ class Ledger:
     @overload
     async def ado(self, operation: Extend | Note) -> Done: ...
     async def ado(self, operation: Operation) -> Answer:
-        ticket = _Ticket(operation, asyncio.get_running_loop().create_future())
-        assert ticket.done is not None
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        ticket = _Ticket(operation, done)
         self._queue.append(ticket)
         if self._flusher is None:
             self._start_flusher()
-        self._signals.put(True)
-        await ticket.done
+        # Not before the other tasks that are ready have queued theirs: the flusher would take the processor from them.
+        loop.call_soon(self._signals.put, True)
+        await done
         return _result(ticket)
 
     async def in_thread(self, read: Callable[[], T]) -> T:

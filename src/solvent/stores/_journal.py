@@ -16,9 +16,10 @@ _JSON = tuple(position for position, name in enumerate(CALL_COLUMNS) if name in 
 _STREAM = CALL_COLUMNS.index("stream")
 
 SELECT = f"SELECT seq, at, kind, id, scope, postings, run_total_nanodollars, {', '.join(CALL_COLUMNS)} FROM entry"
-INSERT = (
-    f"INSERT INTO entry (at, kind, id, scope, postings, run_total_nanodollars, {', '.join(CALL_COLUMNS)}, "
-    f"contents, owner, deadline) VALUES ({', '.join('?' * (len(CALL_COLUMNS) + 9))})"
+ENTRY_COLUMNS = (  # All that an entry is written with.
+    *("at", "kind", "id", "scope", "postings", "run_total_nanodollars"),
+    *CALL_COLUMNS,
+    *("contents", "owner", "deadline"),
 )
 
 _values = operator.attrgetter(*CALL_COLUMNS)

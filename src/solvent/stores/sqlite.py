@@ -1,7 +1,7 @@
 """
 The ledger in one SQLite file, shared by any number of processes on one machine.
 
-Every operation is one ``INSERT INTO entry``; triggers in ``sqlite.sql`` write the balances and the reservation with it.
+Every operation is one row of an ``INSERT INTO entry``; triggers in ``sqlite.sql`` write all that it changes.
 """
 
 import functools
@@ -37,17 +37,12 @@ from solvent._ledger import (
 )
 from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
-from solvent.stores._journal import INSERT, SELECT, call_row, json_text, read_entry, read_postings
+from solvent.stores._journal import SELECT, call_row, json_text, read_entry, read_postings
 from solvent.stores._owner import is_alive, this_process
-from solvent.stores._sqlite_balances import Balances
+from solvent.stores._sqlite_batch import Batch, Row
 from solvent.stores._sqlite_file import SQLiteFile
 
 _BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
-# What a reservation was closed by, or while it is open what it holds.
-_LAST_ENTRY = (
-    "SELECT state, entry.scope, postings, run_total_nanodollars FROM reservation "
-    "JOIN entry ON seq = coalesce(closing, reserving) WHERE reservation.id = ?"
-)
 _CLOSED_BY: dict[str, State] = {
     "settle": "settled",
     "release": "released",
@@ -72,12 +67,12 @@ class SQLiteStore:
         self._lock = threading.Lock()
         self._ids: dict[Account, int] = {}
         self._names: dict[int, Account] = {}
-        self._balances = Balances(self._file)
+        self._batch = Batch(self._file)
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         with self._lock, self._file.mapped():
             try:
-                with self._transaction():
+                with self._transaction([operation.id for operation in operations]):
                     return [self._apply_one(operation) for operation in operations]
             except BaseException:
                 self._ids.clear()  # They may be numbers of accounts that were rolled back.
@@ -85,10 +80,11 @@ class SQLiteStore:
                 raise
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, ids: Sequence[str] = ()) -> Iterator[None]:
         with self._file.transaction():
-            self._balances.forget()
+            self._batch.begin(ids)
             yield
+            self._batch.flush()
 
     def _apply_one(self, operation: Operation) -> Answer | SolventError:
         try:
@@ -105,16 +101,17 @@ class SQLiteStore:
             return error
 
     def _reserve(self, operation: Reserve) -> Reserved | Refusal:
-        known = self._file.row("SELECT contents, state FROM reservation WHERE id = ?", operation.id)
-        if known is not None and known[0] != operation.fingerprint:
+        known = self._batch.reservation(operation.id)
+        if known is not None and known.contents != operation.fingerprint:
             raise IdConflict(id=operation.id)
-        rows, before = [], []
+        rows: list[Row] = []
+        before: list[Balance] = []
         for charge in operation.charges:
             id, (first, bucket) = self._id(charge.account), self._buckets(charge.account)
             rows.append((id, bucket, charge.amount, 0, 0, charge.limit, first))
-            before.append(self._balances.sums(id, first, bucket).balance(charge.account, charge.limit))
+            before.append(self._batch.sums(id, first, bucket).balance(charge.account, charge.limit))
         if known is not None:
-            return Reserved(id=operation.id, state=known[1], balances=tuple(before))
+            return Reserved(id=operation.id, state=known.state, balances=tuple(before))
         failing = _ledger.first_failing(operation.charges, before)
         if failing is not None:
             return Refusal(
@@ -127,20 +124,19 @@ class SQLiteStore:
         terms = operation.fingerprint, this_process(self._clock), deadline
         self._insert("reserve", operation.id, operation.scope, rows, operation.call, terms=terms)
         after = [
-            self._balances.sums(row[0], row[6], row[1]).balance(charge.account, charge.limit)
+            self._batch.sums(row[0], row[6], row[1]).balance(charge.account, charge.limit)
             for row, charge in zip(rows, operation.charges, strict=True)
         ]
         return Reserved(id=operation.id, state="open", balances=tuple(after))
 
     def _close(self, operation: Settle | Release) -> Closed:
         kind = "settle" if isinstance(operation, Settle) else "release"
-        row = self._file.row(_LAST_ENTRY, operation.id)
-        if row is None:
+        known = self._batch.reservation(operation.id)
+        if known is None:
             raise ReservationNotFound(id=operation.id)
-        state, scope, text, run_total = row
-        last = read_postings(text, account_of=self._name)
+        state, last = known.state, read_postings(known.postings, account_of=self._name)
         if state in (_CLOSED_BY[kind], "corrected"):
-            return self._closed(operation.id, state, last, run_total)
+            return self._closed(operation.id, state, last, known.run_total_nanodollars)
         if state not in ("open", "expired"):
             raise ReservationClosed(id=operation.id, state=state, wanted=_CLOSED_BY[kind])
 
@@ -153,21 +149,24 @@ class SQLiteStore:
             postings, _ = _ledger.closing(last, booked=booked)
         else:
             kind, postings = "correct", _ledger.correction(last, booked=booked)
-        return self._write_closing(kind, operation.id, scope, postings, operation.call)
+        return self._write_closing(kind, operation.id, known.scope, postings, operation.call)
 
     def _write_closing(self, kind: str, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord) -> Closed:
-        rows = [(self._id(p.account), p.bucket, p.reserved, p.spent, p.overrun, p.limit, p.bucket) for p in postings]
+        rows: list[Row] = [
+            (self._id(p.account), p.bucket, p.reserved, p.spent, p.overrun, p.limit, p.bucket) for p in postings
+        ]
         run_total = None
         for posting, row in zip(postings, rows, strict=True):
+            sums = self._batch.sums(row[0], *self._buckets(posting.account))
             if _ledger.carries_run_total(posting.account):
-                run_total = self._balances.sums(row[0], 0, 0).spent + posting.spent
+                run_total = sums.spent + posting.spent
         self._insert(kind, id, scope, rows, call, run_total=run_total)
         return self._closed(id, _CLOSED_BY[kind], postings, run_total)
 
     def _closed(self, id: str, state: State, postings: tuple[Posting, ...], run_total: int | None) -> Closed:
         balances = []
         for posting in postings:
-            sums = self._balances.sums(self._id(posting.account), *self._buckets(posting.account))
+            sums = self._batch.sums(self._id(posting.account), *self._buckets(posting.account))
             balances.append(sums.balance(posting.account, posting.limit))
         return Closed(
             id=id,
@@ -178,11 +177,11 @@ class SQLiteStore:
         )
 
     def _extend(self, operation: Extend) -> Done:
-        row = self._file.row("SELECT state FROM reservation WHERE id = ?", operation.id)
-        if row is None:
+        known = self._batch.reservation(operation.id)
+        if known is None:
             raise ReservationNotFound(id=operation.id)
-        if row[0] != "open":
-            raise ReservationClosed(id=operation.id, state=row[0], wanted="extended")
+        if known.state != "open":
+            raise ReservationClosed(id=operation.id, state=known.state, wanted="extended")
         deadline = self._clock.uptime_ns() + int(operation.ttl_seconds * 1e9)
         self._file.connection.execute(
             "UPDATE reservation SET deadline = ?, so_far = ? WHERE id = ?",
@@ -191,7 +190,7 @@ class SQLiteStore:
         return Done(id=operation.id)
 
     def _note(self, operation: Note) -> Done:
-        rows = []
+        rows: list[Row] = []
         for charge in operation.charges:
             first, bucket = self._buckets(charge.account)
             rows.append((self._id(charge.account), bucket, 0, 0, 0, charge.limit, first))
@@ -237,7 +236,7 @@ class SQLiteStore:
             select = f"SELECT id, scope, meter, window, override FROM account {where} ORDER BY scope, id"
             for id, *name, override in self._file.rows(select, *bindings):
                 account = Account(*name)
-                sums = Balances(self._file).sums(id, *self._buckets(account))
+                sums = Batch(self._file).sums(id, *self._buckets(account))
                 found.append(sums.balance(account, override))
             return found
 
@@ -290,16 +289,14 @@ class SQLiteStore:
         kind: str,
         id: str,
         scope: str,
-        rows: Sequence[Sequence[int | None]],
+        rows: Sequence[Row],
         call: CallRecord,
         *,
         run_total: int | None = None,
         terms: tuple[str | None, str | None, int | None] = (None, None, None),
     ) -> None:
         values = [self._clock.now_ns(), kind, id, scope, json_text(rows), run_total, *call_row(call), *terms]
-        self._file.connection.execute(INSERT, values)
-        for account, bucket, reserved, spent, overrun, *_ in rows:
-            self._balances.add(account, bucket, reserved, spent, overrun)
+        self._batch.add(id, values, rows)
 
     def _buckets(self, account: Account) -> tuple[int, int]:
         if not account.window:
@@ -326,6 +323,7 @@ class SQLiteStore:
         return account
 
     def _open_in(self, account: int) -> int:
+        self._batch.flush()
         rows = self._file.rows(
             "SELECT count(*) FROM reservation JOIN entry ON entry.seq = reserving, json_each(postings) AS posting "
             "WHERE state = 'open' AND posting.value ->> 0 = ?",

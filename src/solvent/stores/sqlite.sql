@@ -98,16 +98,29 @@ CREATE TRIGGER entry_reserves AFTER INSERT ON entry WHEN NEW.kind = 'reserve' BE
         VALUES (NEW.id, NEW.contents, 'open', NEW.owner, NEW.deadline, NEW.seq);
 END;
 
-CREATE TRIGGER entry_closes AFTER INSERT ON entry WHEN NEW.kind IN ('settle', 'release', 'expire', 'correct') BEGIN
+-- The insert always finds its row and adds to it: UPDATE … FROM makes a temporary table, for more than all the rest.
+CREATE TRIGGER entry_closes AFTER INSERT ON entry WHEN NEW.kind IN ('settle', 'release', 'expire') BEGIN
     SELECT RAISE (ABORT, 'a reservation closes once')
-        WHERE (SELECT state FROM reservation WHERE id = NEW.id) IS NOT iif(NEW.kind = 'correct', 'expired', 'open');
+        WHERE (SELECT state FROM reservation WHERE id = NEW.id) IS NOT 'open';
+    INSERT INTO bucket (account, number, reserved, spent, overrun)
+        SELECT posting.value ->> 0, posting.value ->> 1, -(posting.value ->> 2), posting.value ->> 3, posting.value ->> 4
+        FROM json_each(NEW.postings) AS posting WHERE true
+        ON CONFLICT (account, number) DO UPDATE SET reserved = reserved - excluded.reserved,
+        spent = spent + excluded.spent, overrun = overrun + excluded.overrun;
+    UPDATE reservation SET closing = NEW.seq, state = CASE NEW.kind
+        WHEN 'settle' THEN 'settled' WHEN 'release' THEN 'released' ELSE 'expired' END
+        WHERE id = NEW.id;
+END;
+
+-- Amounts of a correction may be negative, which no insert may be.
+CREATE TRIGGER entry_corrects AFTER INSERT ON entry WHEN NEW.kind = 'correct' BEGIN
+    SELECT RAISE (ABORT, 'a reservation closes once')
+        WHERE (SELECT state FROM reservation WHERE id = NEW.id) IS NOT 'expired';
     UPDATE bucket SET reserved = bucket.reserved + (posting.value ->> 2), spent = bucket.spent + (posting.value ->> 3),
         overrun = bucket.overrun + (posting.value ->> 4)
         FROM json_each(NEW.postings) AS posting
         WHERE bucket.account = posting.value ->> 0 AND bucket.number = posting.value ->> 1;
-    UPDATE reservation SET closing = NEW.seq, state = CASE NEW.kind
-        WHEN 'settle' THEN 'settled' WHEN 'release' THEN 'released' WHEN 'expire' THEN 'expired' ELSE 'corrected' END
-        WHERE id = NEW.id;
+    UPDATE reservation SET closing = NEW.seq, state = 'corrected' WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER entry_notes AFTER INSERT ON entry WHEN NEW.kind IN ('refuse', 'open', 'close') BEGIN

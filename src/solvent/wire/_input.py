@@ -12,6 +12,7 @@ from solvent.wire._call import Item
 from solvent.wire._text import json_bound, text_bound
 
 CACHE_MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
+_PLAIN_MESSAGE = {"content", "role"}
 _TEXT_KINDS = frozenset({"input_text", "output_text", "reasoning_text", "summary_text", "text"})
 _JSON_KINDS = frozenset(  # Everything that the model may read of these is in the request.
     {
@@ -76,6 +77,12 @@ class Input:
         """
         One message, as an item of its own.
         """
+        if isinstance(message, dict) and message.keys() == _PLAIN_MESSAGE:
+            role, text = message["role"], message["content"]
+            if isinstance(role, str) and isinstance(text, str):  # As below, in short: nearly every message is one.
+                bound = text_bound(role) + len("role") + text_bound(text)
+                self.tokens_max += bound
+                return Item(bound, 0, message)
         tokens, images = self.tokens_max, self.images
         value = self.fields(message) if isinstance(message, dict) else self.json(message)
         return Item(self.tokens_max - tokens, self.images - images, value)

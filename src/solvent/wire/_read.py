@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from solvent._amounts import check_amount
+from solvent._amounts import AMOUNT_MAX, check_amount
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _EMPTY: Mapping[str, Any] = {}
@@ -48,6 +48,8 @@ def count(source: Mapping[str, Any], name: str) -> int:
         ValueError: It is boolean, fractional, text, negative or above 2^53 - 1.
     """
     value = source.get(name)
+    if type(value) is int and 0 <= value <= AMOUNT_MAX:
+        return value
     return 0 if value is None else check_amount(name, value)
 
 

@@ -4,13 +4,12 @@ What all formats share in reading replies: collect while the bytes pass by, deco
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from solvent._amounts import Usage
 from solvent.wire._call import Call, Reader, Reading
 from solvent.wire._read import mapping, merged, safe_name, text
-from solvent.wire._sse import EVENT_BYTES_MAX, Splitter, decoded, payload, split
+from solvent.wire._sse import EVENT_BYTES_MAX, Splitter, decoded, event_end, event_start, payload
 
 REPLY_BYTES_MAX = 64 * 2**20  # A plain reply above this is passed on and not read.
 _HELD_BYTES_MAX = 64 * 2**10  # No usage event is longer than this.
@@ -22,23 +21,39 @@ class Reply:
     One reply as it becomes known. Each format says how its bodies and events are read.
     """
 
+    # What stands in every event that can tell anything beyond more output. Every stream is searched for them, so it is
+    # one pattern that begins with a plain character, and few texts.
+    MARK: re.Pattern[bytes]
+    MARKS: tuple[bytes, ...] = ()
+
+    usage_raw: Mapping[str, Any] | None = None
+    model: str | None = None
+    tier: str | None = None
+    error: str | None = None
+    problem: str | None = None
+    done = False
+    begun = False
+    cut_at_length = False
+
     def __init__(self, call: Call, status: int) -> None:
         self.call = call
         self.status = status
-        self.usage_raw: Mapping[str, Any] | None = None
-        self.model: str | None = None
-        self.tier: str | None = None
-        self.error: str | None = None
-        self.problem: str | None = None
-        self.done = False
-        self.begun = False
-        self.cut_at_length = False
 
-    def wants(self, data: bytes) -> bool:
+    def marks(self, data: bytes, start: int) -> list[int]:
         """
-        Whether events in ``data`` can tell anything beyond more output. Called for every piece, so it only searches.
+        Where in ``data``, from ``start`` on, are events that can tell anything beyond more output.
         """
-        raise NotImplementedError
+        found = []
+        match = self.MARK.search(data, start)
+        while match is not None:
+            found.append(match.start())
+            match = self.MARK.search(data, match.end())
+        for mark in self.MARKS:
+            at = data.find(mark, start)
+            while at >= 0:
+                found.append(at)
+                at = data.find(mark, at + 1)
+        return sorted(found)
 
     def event(self, name: str, body: Mapping[str, Any]) -> None:
         raise NotImplementedError
@@ -48,6 +63,8 @@ class Reply:
 
     def usage(self, raw: Mapping[str, Any]) -> Usage | None:
         """
+        The provider's count and our own of tool calls; ``None`` where it tells nothing.
+
         Raises:
             ValueError: The counts cannot be meant.
         """
@@ -79,7 +96,7 @@ class Reply:
             self.error = f"http_{self.status}"
         tool_calls = self.tool_calls()
         return Reading(
-            usage=self._checked_usage(tool_calls),
+            usage=self._checked_usage(),
             problem=self.problem,
             model=self.model,
             tier=self.tier,
@@ -90,14 +107,13 @@ class Reply:
             error=self.error,
         )
 
-    def _checked_usage(self, tool_calls: int) -> Usage | None:
+    def _checked_usage(self) -> Usage | None:
         if self.problem is not None or self.usage_raw is None:
             return None
         try:
             usage = self.usage(self.usage_raw)
             if usage is None:
                 return None
-            usage = replace(usage, tool_calls=tool_calls)
             usage.check()
             if self.begun and not usage.input_tokens:  # Seen in a real reply with two tool calls.
                 raise ValueError("a reply with output must have read more than 0 tokens")
@@ -151,6 +167,8 @@ class EventReader:
         self._sent = 0  # Bytes of the splitter's tail that were already passed on.
 
     def feed(self, chunk: bytes) -> bytes:
+        if not self._splitter.tail and chunk.endswith(b"\n\n"):
+            return self._read(chunk)
         held = bytes(self._splitter.tail[self._sent :]) if self._drop_usage else b""
         block = self._splitter.feed(chunk)
         if self._splitter.skipped:
@@ -177,19 +195,25 @@ class EventReader:
         """
         Take note of what the events tell; return those that the caller is to see.
         """
-        reply = self._reply
-        if reply.begun and not reply.wants(block):
-            return block
-        events = split(block)
-        dropped = False
-        for index, event in enumerate(events):
-            if reply.begun and not reply.wants(event):
-                continue
-            body = self._read_event(event)
-            if self._drop_usage and not (index == 0 and self._sent) and _is_usage_event(event, body):
-                events[index] = b""
-                dropped = True
-        return b"".join(events) if dropped else block
+        reply, at = self._reply, 0
+        dropped: list[tuple[int, int]] = []
+        while at < len(block) and not reply.begun:
+            at = self._read_at(block, at, dropped)
+        for mark in reply.marks(block, at):
+            if mark >= at:  # Else it is in an event that has been read.
+                at = self._read_at(block, event_start(block, at, mark), dropped)
+        return _without(block, dropped) if dropped else block
+
+    def _read_at(self, block: bytes, start: int, dropped: list[tuple[int, int]]) -> int:
+        """
+        Read the event that begins at ``start``; where it ends.
+        """
+        end = event_end(block, start)
+        event = block[start:end]
+        body = self._read_event(event)
+        if self._drop_usage and not (start == 0 and self._sent) and _is_usage_event(event, body):
+            dropped.append((start, end))
+        return end
 
     def _read_event(self, event: bytes) -> Mapping[str, Any]:
         name, data = payload(event)
@@ -216,6 +240,14 @@ def reader(reply: Reply, *, stream: bool) -> Reader:
     if not stream:
         return BodyReader(reply)
     return EventReader(reply, drop_usage=not reply.call.usage_asked)
+
+
+def _without(block: bytes, dropped: list[tuple[int, int]]) -> bytes:
+    kept, at = [], 0
+    for start, end in dropped:
+        kept.append(block[at:start])
+        at = end
+    return b"".join([*kept, block[at:]])
 
 
 def _is_usage_event(event: bytes, body: Mapping[str, Any]) -> bool:

@@ -23,9 +23,12 @@ def refusal_type(code: str, types: Mapping[str, str], *, otherwise: str) -> str:
     """
     The provider's own error type that is nearest to one of our codes.
     """
-    if code.startswith(("ledger", "outcome", "store")):
-        code = "store"
-    return types.get(code, otherwise)
+    return types.get("server_error" if code in _NOT_THE_CALLERS_FAULT else code, otherwise)
+
+
+_NOT_THE_CALLERS_FAULT = frozenset(
+    {"gateway_closing", "internal_error", "ledger_unavailable", "upstream_lost", "upstream_unreachable"}
+)
 
 
 def openai_refusal(*, code: str, message: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,5 +48,5 @@ _OPENAI_TYPES = {
     "budget_held": "rate_limit_exceeded",
     "deadline_passed": "insufficient_quota",
     "loop_detected": "insufficient_quota",
-    "store": "server_error",
+    "server_error": "server_error",
 }

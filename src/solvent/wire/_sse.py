@@ -63,19 +63,29 @@ class Splitter:
             del self.tail[:-3]  # An event's end may lie across the cut.
 
 
-def split(block: bytes) -> list[bytes]:
+def event_end(block: bytes, start: int) -> int:
     """
-    The events of a run of whole events, each with its end; joined they are the run again.
+    Where the event ends that begins at ``start`` in a run of events, its blank line included.
     """
     if b"\r" not in block:
-        pieces = block.split(b"\n\n")
-        last = pieces.pop()
-        return [piece + b"\n\n" for piece in pieces] + ([last] if last else [])
-    events, start = [], 0
-    for match in _EVENT_END.finditer(block):
-        events.append(block[start : match.end()])
+        end = block.find(b"\n\n", start)
+        return end + 2 if end >= 0 else len(block)
+    match = _EVENT_END.search(block, start)
+    return match.end() if match else len(block)
+
+
+def event_start(block: bytes, start: int, at: int) -> int:
+    """
+    Where the event begins that ``at`` is in; one begins at ``start``, which is not after it.
+    """
+    if b"\r" not in block:
+        end = block.rfind(b"\n\n", start, at)
+        return end + 2 if end >= 0 else start
+    for match in _EVENT_END.finditer(block, start):
+        if match.end() > at:
+            break
         start = match.end()
-    return [*events, block[start:]] if start < len(block) else events
+    return start
 
 
 def payload(event: bytes) -> tuple[str, bytes]:

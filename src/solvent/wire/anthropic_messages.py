@@ -5,6 +5,7 @@ Source:
     anthropic 2.12.0, ``types/``, and recorded exchanges, read 2026-11-21.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ _ERROR_TYPES = {
     "budget_held": "rate_limit_error",
     "deadline_passed": "billing_error",
     "loop_detected": "billing_error",
-    "store": "api_error",
+    "server_error": "api_error",
 }
 
 
@@ -186,15 +187,12 @@ class _MessageReply(Reply):
     end.
     """
 
-    _TELLING = (b'"message_start"', b'"content_block_start"', b'"message_delta"', b'"message_stop"', b'"error"')
+    MARK = re.compile(rb'"(?:content_block_start|error|message_(?:delta|start|stop))"')
 
     def __init__(self, call: Call, status: int) -> None:
         super().__init__(call, status)
         self._calls = 0
         self._final = False
-
-    def wants(self, data: bytes) -> bool:
-        return any(mark in data for mark in self._TELLING)
 
     def event(self, name: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002  # The body repeats the name.
         kind = body.get("type")
@@ -245,6 +243,7 @@ class _MessageReply(Reply):
             cache_write_1h_tokens=wrote_1h,
             reasoning_tokens=count(mapping(raw.get("output_tokens_details")), "thinking_tokens"),
             web_searches=count(mapping(raw.get("server_tool_use")), "web_search_requests"),
+            tool_calls=self._calls,
         )
 
     def _is_own(self, turn: Mapping[str, Any]) -> bool:

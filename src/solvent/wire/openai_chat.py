@@ -119,7 +119,10 @@ def _head(request: Mapping[str, Any], model: str) -> Item:
     fields = {
         key: without_marks(value) for key, value in request.items() if key not in _NOT_PROMPT and value is not None
     }
-    return Item(json_bound(fields), 0, {"model": model, **fields})
+    return Item(json_bound(fields) if fields else _NO_FIELDS, 0, {"model": model, **fields})
+
+
+_NO_FIELDS = json_bound({})
 
 
 def _include_usage(request: Mapping[str, Any]) -> bool:
@@ -134,7 +137,7 @@ def _cap(request: Mapping[str, Any], provider: str) -> int | None:
     """
     The cap that can be counted on: the larger of two, and none where one of them caps nothing.
     """
-    values = [cap(request, name) for name in _CAPS if request.get(name) is not None and name in _caps(provider)]
+    values = [cap(request, name) for name in _caps(provider) if request.get(name) is not None]
     known = [value for value in values if value]  # Some hosts read 0 as "no cap" too.
     if not known or len(known) < len(values):
         return None
@@ -209,23 +212,13 @@ class _ChatReply(Reply):
     A chat completion as it becomes known.
     """
 
-    _USAGE = re.compile(rb'"usage"\s*:\s*(?!null|\s)')
-    _FINISH = re.compile(rb'"finish_reason"\s*:\s*(?!null|\s)')
+    MARK = re.compile(rb'"(?:error|finish_reason|name|usage)"\s*:\s*[^n\s]')  # Many hosts write all of them as null.
+    MARKS = (b"[DONE]", b"event: error")
 
     def __init__(self, call: Call, status: int) -> None:
         super().__init__(call, status)
         self._calls: set[tuple[Any, ...]] = set()
         self._finished: set[Any] = set()
-
-    def wants(self, data: bytes) -> bool:
-        return (
-            self._FINISH.search(data) is not None
-            or self._USAGE.search(data) is not None
-            or (b'"name"' in data and b"_call" in data)
-            or b'"error"' in data
-            or b"[DONE]" in data
-            or b"event: error" in data
-        )
 
     def event(self, name: str, body: Mapping[str, Any]) -> None:
         self.add_names(body)
@@ -253,13 +246,16 @@ class _ChatReply(Reply):
         return super().reading(complete=complete or 0 < len(self._finished) >= self.call.choices)
 
     def usage(self, raw: Mapping[str, Any]) -> Usage | None:
-        return _usage(raw, searched=_searches_by_itself(self.call.request, self.call.model))
+        searched = _searches_by_itself(self.call.request, self.call.model)
+        return _usage(raw, searched=searched, tool_calls=self.tool_calls())
 
     def _add_usages(self, body: Mapping[str, Any]) -> None:
         self.add_usage(body.get("usage"))
-        self.add_usage(mapping(body.get("x_groq")).get("usage"))
-        for choice in objects(body.get("choices")):  # Moonshot tells it there.
-            self.add_usage(choice.get("usage"))
+        if "x_groq" in body:
+            self.add_usage(mapping(body["x_groq"]).get("usage"))
+        for choice in objects(body.get("choices")):
+            if "usage" in choice:  # Moonshot tells it there.
+                self.add_usage(choice["usage"])
 
     def _add_finish(self, choice: Mapping[str, Any]) -> None:
         reason = choice.get("finish_reason")
@@ -270,6 +266,8 @@ class _ChatReply(Reply):
             self.cut_at_length = self.cut_at_length or reason == "length"
 
     def _add_tool_calls(self, choice: object, message: Mapping[str, Any], *, whole: bool = False) -> None:
+        if not message.get("tool_calls") and not message.get("function_call"):
+            return
         choice = choice if isinstance(choice, int) else 0
         for number, tool_call in enumerate(objects(message.get("tool_calls"))):
             if whole:
@@ -287,7 +285,11 @@ class _ChatReply(Reply):
         return (index, id) if isinstance(index, int) or id else ("nth", len(self._calls))
 
 
-def _usage(raw: Mapping[str, Any], *, searched: bool) -> Usage | None:
+# Other names than OpenAI's. Source: recorded replies of DeepSeek, Mistral and Together, in this order, read 2026-11-21.
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+
+
+def _usage(raw: Mapping[str, Any], *, searched: bool, tool_calls: int) -> Usage | None:
     if raw.get("prompt_tokens") is None and raw.get("completion_tokens") is None:
         return None
     read, written, total = (count(raw, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
@@ -298,19 +300,12 @@ def _usage(raw: Mapping[str, Any], *, searched: bool) -> Usage | None:
     reasoning = count(output_details, "reasoning_tokens")
     written, reasoning = all_written(written, reasoning, read=read, total=total)
     audio_cached = mapping(details.get("cached_tokens_details"))
-    searches = count(
-        mapping(merged(raw.get("server_tool_use"), raw.get("server_tool_use_details"))), "web_search_requests"
-    )
+    searched_for = mapping(merged(raw.get("server_tool_use"), raw.get("server_tool_use_details")))
+    cached = [count(details, "cached_tokens"), *[count(raw, name) for name in _CACHED if name in raw]]
     return Usage(
         input_tokens=read,
         output_tokens=written,
-        # Source: recorded replies of OpenAI, DeepSeek, Mistral and Together, in this order, read 2026-11-21.
-        cache_read_tokens=max(
-            count(details, "cached_tokens"),
-            count(raw, "prompt_cache_hit_tokens"),
-            count(raw, "num_cached_tokens"),
-            count(raw, "cached_tokens"),
-        ),
+        cache_read_tokens=max(cached),
         cache_write_5m_tokens=count(details, "cache_write_tokens"),
         reasoning_tokens=reasoning,
         audio_input_tokens=count(details, "audio_tokens"),
@@ -318,5 +313,6 @@ def _usage(raw: Mapping[str, Any], *, searched: bool) -> Usage | None:
         audio_cache_read_tokens=count(audio_cached, "audio_tokens"),
         # A model that searches by itself bills a search a request and does not tell it.
         # Source: community.openai.com/t/1369991 (such a model always searches), read 2026-11-21.
-        web_searches=max(searches, int(searched)),
+        web_searches=max(count(searched_for, "web_search_requests"), int(searched)),
+        tool_calls=tool_calls,
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from solvent._amounts import Usage
-from solvent.wire._call import Call, Item, Reader, Reading, ServerTool
+from solvent.wire._call import Call, Item, Reader, ServerTool
 from solvent.wire._input import Input, without_marks
 from solvent.wire._read import all_written, cap, count, listed, mapping, model_name, objects, retry_count, text
 from solvent.wire._reply import Reply, reader
@@ -226,9 +226,10 @@ class _ResponsesReply(Reply):
     A response as it becomes known: its events repeat the whole at the end.
     """
 
-    _TELLING = re.compile(
-        rb'"response\.(?:created|completed|incomplete|failed|cancelled|output_item\.added|output_item\.done)"'
+    MARK = re.compile(
+        rb'"(?:error|response\.(?:created|completed|incomplete|failed|cancelled|output_item\.added|output_item\.done))"'
     )
+    MARKS = (b"event: error",)
     _ENDS = frozenset({"response.cancelled", "response.completed", "response.failed", "response.incomplete"})
 
     def __init__(self, call: Call, status: int) -> None:
@@ -236,9 +237,6 @@ class _ResponsesReply(Reply):
         self._calls: set[Any] = set()
         self._searches: set[Any] = set()
         self._whole: tuple[int, int] | None = None
-
-    def wants(self, data: bytes) -> bool:
-        return self._TELLING.search(data) is not None or b'"error"' in data or b"event: error" in data
 
     def event(self, name: str, body: Mapping[str, Any]) -> None:
         kind = body.get("type")
@@ -272,9 +270,6 @@ class _ResponsesReply(Reply):
     def tool_calls(self) -> int:
         return len(self._calls)
 
-    def reading(self, *, complete: bool) -> Reading:
-        return super().reading(complete=complete)
-
     def usage(self, raw: Mapping[str, Any]) -> Usage | None:
         if raw.get("input_tokens") is None and raw.get("output_tokens") is None:
             return None
@@ -292,6 +287,7 @@ class _ResponsesReply(Reply):
             reasoning_tokens=reasoning,
             audio_input_tokens=count(details, "audio_tokens"),
             web_searches=len(self._searches),
+            tool_calls=self.tool_calls(),
         )
 
     def _add_item(self, item: Mapping[str, Any], number: int) -> None:

@@ -3,8 +3,8 @@ Calls a model in every way that the ``anthropic`` SDK has, each way until it is 
 
     sdk_anthropic.py MODEL OUTPUT_TOKENS_MAX [WAY…]
 
-Writes one JSON object: for each way how many calls were answered, and the error that ended it. Goes on after errors that
-say nothing of a budget.
+Writes one JSON object: for each way how many calls were answered, and the error that ended it. Other errors
+than those about a budget do not.
 """
 
 import asyncio
@@ -79,13 +79,10 @@ async def main() -> None:
     for _ in range(CALLS_MAX):
         for way in answered.keys() - ends.keys():
             try:
-                assert await WAYS[way](), "nothing came"
-                answered[way] += 1
-            except anthropic.APIStatusError as error:
-                if error.status_code == PAYMENT_REQUIRED:
+                answered[way] += await WAYS[way]()
+            except anthropic.APIError as error:
+                if isinstance(error, anthropic.APIStatusError) and error.status_code == PAYMENT_REQUIRED:
                     ends[way] = described(error)
-            except anthropic.APIConnectionError:
-                pass  # A faulty server cut it; the next call may fare better.
     print(json.dumps({way: {"answered": answered[way], "error": ends.get(way)} for way in answered}))
 
 

@@ -3,8 +3,8 @@ Calls a model in every way that the ``openai`` SDK has, each way until it is ref
 
     sdk_openai.py MODEL OUTPUT_TOKENS_MAX [WAY…]
 
-Writes one JSON object: for each way how many calls were answered, and the error that ended it. Goes on after errors that
-say nothing of a budget.
+Writes one JSON object: for each way how many calls were answered, and the error that ended it. Other errors
+than those about a budget do not.
 """
 
 import asyncio
@@ -44,15 +44,16 @@ def helper(manager: Any) -> Iterator[Any]:
         yield from stream
 
 
-async def finish(reply: Any) -> None:
+async def finish(reply: Any) -> bool:
     """
-    Take all that a call gives, whichever way it was made.
+    Take all that a call gives, whichever way it was made; whether it gave anything.
     """
     reply = await reply if inspect.isawaitable(reply) else reply
     if isinstance(reply, openai.AsyncStream | AsyncIterator):
-        assert [event async for event in reply], "the stream was empty"
-    elif isinstance(reply, openai.Stream | Iterator):
-        assert list(reply), "the stream was empty"
+        return bool([event async for event in reply])
+    if isinstance(reply, openai.Stream | Iterator):
+        return bool(list(reply))
+    return bool(reply.choices if hasattr(reply, "choices") else reply.output)
 
 
 def described(error: openai.APIStatusError) -> dict[str, Any]:
@@ -72,13 +73,10 @@ async def main() -> None:
     for _ in range(CALLS_MAX):
         for way in answered.keys() - ends.keys():
             try:
-                await finish(WAYS[way]())
-                answered[way] += 1
-            except openai.APIStatusError as error:
-                if error.status_code == PAYMENT_REQUIRED:
+                answered[way] += await finish(WAYS[way]())
+            except openai.APIError as error:
+                if isinstance(error, openai.APIStatusError) and error.status_code == PAYMENT_REQUIRED:
                     ends[way] = described(error)
-            except openai.APIConnectionError:
-                pass  # A faulty server cut it; the next call may fare better.
     print(json.dumps({way: {"answered": answered[way], "error": ends.get(way)} for way in answered}))
 
 
