@@ -5,7 +5,7 @@ A store keeps balances and records and applies this rule in one atomic step. No 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -375,19 +375,6 @@ def correction(closed: Sequence[Posting], *, booked: Callable[[Account, int], in
     return tuple(postings)
 
 
-def rebuild(entries: Iterable[Entry]) -> dict[tuple[Account, int], tuple[int, int, int]]:
-    """
-    Reserved, spent and overrun of every account and bucket, from the journal alone.
-    """
-    sums: dict[tuple[Account, int], tuple[int, int, int]] = {}
-    for entry in entries:
-        for posting in entry.postings:
-            key = posting.account, posting.bucket
-            reserved, spent, overrun = sums.get(key, (0, 0, 0))
-            sums[key] = reserved + posting.reserved, spent + posting.spent, overrun + posting.overrun
-    return sums
-
-
 def carries_run_total(account: Account) -> bool:
     """
     Whether this is the account of everything that a run has spent: its own, in dollars, over its whole life.
@@ -401,23 +388,3 @@ def expired_call(call: CallRecord, *, ended: int) -> CallRecord:
     The record of a call whose end no one saw: its bound is what it costs.
     """
     return replace(call, cost_nanodollars=call.bound_nanodollars, estimated="expired", ended=ended, status="expired")
-
-
-def first_difference(
-    rebuilt: Mapping[tuple[Account, int], tuple[int, int, int]],
-    kept: Mapping[tuple[Account, int], tuple[int, int, int]],
-) -> str | None:
-    """
-    The first account whose balance is not what the journal says, in words; ``None`` when all agree.
-    """
-    for account, bucket in sorted(rebuilt.keys() | kept.keys()):
-        by_journal = rebuilt.get((account, bucket), (0, 0, 0))
-        by_account = kept.get((account, bucket), (0, 0, 0))
-        for name, expected, found in zip(("reserved", "spent", "overrun"), by_journal, by_account, strict=True):
-            if expected != found:
-                window = f" per {account.window}, bucket {bucket}" if account.window else ""
-                return (
-                    f"{account.scope} {account.meter}{window}: {name} is {found:,}, "
-                    f"and the journal adds up to {expected:,}"
-                )
-    return None

@@ -175,7 +175,8 @@ class Exchange:
                 chunk = _inflated(decoder, chunk)
             if reader is not None:
                 chunk = reader.feed(chunk)
-                chunk, held = whole_events(held + chunk if held else chunk)
+                if held or not chunk.endswith(b"\n\n"):
+                    chunk, held = whole_events(held + chunk)
             if chunk:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         reading = self._finish_reading()

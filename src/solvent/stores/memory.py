@@ -32,6 +32,7 @@ from solvent._ledger import (
 )
 from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
+from solvent.stores._audit import first_difference, rebuild
 from solvent.stores._protocol import under
 
 _CLOSED_BY: dict[Kind, State] = {
@@ -192,7 +193,7 @@ class MemoryStore:
                 for account, by_bucket in self._sums.items()
                 for bucket, sums in by_bucket.items()
             }
-            return _ledger.first_difference(_ledger.rebuild(self._entries), kept)
+            return first_difference(rebuild(posting for entry in self._entries for posting in entry.postings), kept)
 
     def fingerprint_key(self) -> bytes:
         return self._key
@@ -213,7 +214,7 @@ class MemoryStore:
             sums[0] += posting.reserved
             sums[1] += posting.spent
             sums[2] += posting.overrun
-            if kind != "reserve" and _ledger.carries_run_total(posting.account):
+            if kind in _CLOSED_BY and _ledger.carries_run_total(posting.account):
                 run_total = sums[1]
         self._entries.append(
             Entry(
@@ -232,8 +233,10 @@ class MemoryStore:
     def _balance(self, account: Account, limit: int | None) -> Balance:
         first, last = self._buckets(account)
         by_bucket = self._sums.get(account, {})
-        counted = [by_bucket[bucket] for bucket in range(first, last + 1) if bucket in by_bucket]
-        reserved, spent, overrun = (sum(column) for column in zip(*counted, strict=True)) if counted else (0, 0, 0)
+        reserved = spent = overrun = 0
+        for bucket in range(first, last + 1):
+            if sums := by_bucket.get(bucket):
+                reserved, spent, overrun = reserved + sums[0], spent + sums[1], overrun + sums[2]
         return Balance(account=account, limit=limit, spent=spent, reserved=reserved, overrun=overrun)
 
     def _buckets(self, account: Account) -> tuple[int, int]:

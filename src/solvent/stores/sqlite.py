@@ -37,6 +37,7 @@ from solvent._ledger import (
 )
 from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
+from solvent.stores._audit import first_difference, rebuild
 from solvent.stores._journal import SELECT, call_row, json_text, read_entry, read_postings
 from solvent.stores._owner import is_alive, this_process
 from solvent.stores._sqlite_batch import Batch, Row
@@ -256,24 +257,25 @@ class SQLiteStore:
             return None if row is None else row[0]
 
     def verify(self) -> str | None:
-        with self._lock, self._file.mapped(), self._file.transaction():
-            connection = self._file.connection
-            damage = connection.execute("PRAGMA quick_check(1)").get
+        with self._file.mapped():
+            reader = self._file.connect()
+            reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
+            damage = reader.execute("PRAGMA quick_check(1)").get
             if damage != "ok":
                 return f"the file is damaged: {damage}"
-            missing = connection.execute("SELECT coalesce(max(seq), 0) - count(*) FROM entry").get
+            missing = reader.execute("SELECT coalesce(max(seq), 0) - count(*) FROM entry").get
             if missing:
                 return f"{missing:,} entries of the journal are missing"
-            rows = connection.execute(f"{SELECT} ORDER BY seq").fetchall()
-            rebuilt = _ledger.rebuild(read_entry(row, account_of=self._name) for row in rows)
-            kept = {
-                (Account(*row[:3]), row[3]): row[4:]
-                for row in connection.execute(
-                    "SELECT scope, meter, window, number, reserved, spent, overrun FROM bucket "
-                    "JOIN account ON account.id = bucket.account"
-                )
-            }
-            return _ledger.first_difference(rebuilt, kept)
+            names = functools.cache(functools.partial(_account, reader))
+            rows: Any = reader.execute("SELECT postings FROM entry ORDER BY seq")
+            rebuilt = rebuild(posting for (text,) in rows for posting in read_postings(text, account_of=names))
+            balances: Any = reader.execute(
+                "SELECT scope, meter, window, number, reserved, spent, overrun FROM bucket "
+                "JOIN account ON account.id = bucket.account"
+            )
+            kept = {(Account(*row[:3]), row[3]): row[4:] for row in balances}
+            reader.close()
+            return first_difference(rebuilt, kept)
 
     def fingerprint_key(self) -> bytes:
         with self._lock, self._file.mapped():

@@ -59,7 +59,6 @@ CREATE TABLE entry (
     deadline INTEGER
 );
 CREATE INDEX entry_scope ON entry (scope, seq);
-CREATE INDEX entry_id ON entry (id, seq);
 CREATE INDEX entry_open ON entry (seq) WHERE kind = 'open';
 
 CREATE TRIGGER entry_unchanged BEFORE UPDATE ON entry BEGIN
