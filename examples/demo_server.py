@@ -44,5 +44,7 @@ def settings(port: int) -> xllamacpp.CommonParams:
 
 if __name__ == "__main__":
     server = xllamacpp.Server(settings(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
-    print("ready", server.listening_address, flush=True)
+    # One write, for the server's own log goes to the same place from other threads.
+    sys.stdout.write(f"ready {server.listening_address}\n")
+    sys.stdout.flush()
     sys.stdin.buffer.read()

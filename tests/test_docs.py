@@ -30,7 +30,11 @@ def blocks(text, language):
 
 
 def first_cells(text):
-    return [name for line in re.findall(r"^\| ((?:[^|\\]|\\.)+) \|", text, flags=re.M) for name in re.findall(r"`([^`]+)`", line)]
+    return [
+        name
+        for line in re.findall(r"^\| ((?:[^|\\]|\\.)+) \|", text, flags=re.M)
+        for name in re.findall(r"`([^`]+)`", line)
+    ]
 
 
 def options(command):

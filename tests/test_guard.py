@@ -227,7 +227,7 @@ async def test_the_calls_of_a_run_are_counted():
     world = World(limits=(Limit(meter="calls", amount=2),))
     for _ in range(2):
         await world.settle(await world.admit(chat()))
-    with pytest.raises(BudgetExceeded, match="has 0 calls left of 2 calls; this call needs 1 calls"):
+    with pytest.raises(BudgetExceeded, match="has 0 calls left of 2 calls; this call needs 1 call"):
         await world.admit(chat())
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from solvent._limits import Limit, Scope, buckets, matches, resets_at
+from solvent._limits import Limit, Scope, buckets, matches, resets_at, show_amount
 
 
 def at(text):
@@ -105,3 +105,17 @@ def test_the_life_of_a_scope_never_begins_anew():
 def test_what_is_no_limit_is_refused(wrong, problem):
     with pytest.raises(ValueError, match=problem):
         Limit(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("meter", "amount", "shown"),
+    [
+        ("usd", 42_000_000, "$0.0420"),
+        ("calls", 1, "1 call"),
+        ("retries", 1, "1 retry"),
+        ("output_tokens", 1_024, "1,024 output tokens"),
+        ("parallel", 1, "1 parallel"),
+    ],
+)
+def test_an_amount_is_shown_in_the_words_of_its_meter(meter, amount, shown):
+    assert show_amount(meter, amount) == shown

@@ -35,7 +35,7 @@ SCOPE_KINDS = ("org", "team", "user", "run", "agent", "step")
 SEGMENTS_MAX = 16
 SEGMENT_BYTES_MAX = 256
 
-_NAME_FOR = {"usd": "", "input_tokens": "input tokens", "output_tokens": "output tokens", "tool_calls": "tool calls"}
+_ONE = {"branches": "branch", "parallel": "parallel", "retries": "retry"}  # Where one is not the name without its s.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,4 +213,7 @@ def show_amount(meter: str, amount: int) -> str:
     """
     An amount of a meter for people: ``$0.0420``, ``1,024 output tokens``, ``3 calls``.
     """
-    return show_dollars(amount) if meter == "usd" else f"{amount:,} {_NAME_FOR.get(meter, meter)}"
+    if meter == "usd":
+        return show_dollars(amount)
+    name = _ONE.get(meter, meter.removesuffix("s")) if amount == 1 else meter
+    return f"{amount:,} {name.replace('_', ' ')}"

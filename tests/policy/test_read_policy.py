@@ -135,3 +135,11 @@ def test_all_matching_limits_apply_and_the_smallest_of_one_account_wins():
         ("run:a/agent:x", ""): nanodollars(1),
     }
     assert limits.of(Scope.parse("user:u")) == ()
+
+
+def test_a_scope_that_is_opened_again_has_the_limits_of_its_last_opening():
+    limits = LimitsInForce(Policy(budgets=(("run:*", Limit(meter="calls", amount=5)),)))
+    scope = Scope.parse("run:a")
+    for amount in (1, 3, 9):
+        limits.open(scope, [Limit(meter="calls", amount=amount)])
+        assert [limit.amount for _, limit in limits.of(scope)] == [min(amount, 5)]  # Never above the policy's.

@@ -50,9 +50,11 @@ class LimitsInForce:
 
     def open(self, scope: Scope, limits: Sequence[Limit]) -> None:
         """
-        Add limits to one scope. They join those of the policy and never widen them.
+        Put limits of code or flags in force for one scope, in the place of those that it was opened with before.
+
+        They join those of the policy and never widen them.
         """
-        self._opened[str(scope)] = self._opened.get(str(scope), ()) + tuple(limits)
+        self._opened[str(scope)] = tuple(limits)
         self._by_scope.clear()
 
     def of(self, scope: Scope) -> tuple[tuple[str, Limit], ...]:

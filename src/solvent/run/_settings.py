@@ -55,8 +55,15 @@ def scope_of_run(name: str | None, command: Sequence[str]) -> Scope:
 def _program(command: Sequence[str]) -> str:
     first = Path(command[0]).name
     if first.startswith(_INTERPRETERS):
-        script = next((word for word in command[1:] if not word.startswith("-")), "")
-        first = Path(script).name if Path(script).suffix else first
+        words = iter(command[1:])
+        for word in words:
+            if word in ("-c", "-e", "--eval"):
+                break  # What follows is the program's text.
+            if word == "run":  # As in `uv run agent.py`.
+                continue
+            if word == "-m" or not word.startswith("-"):
+                first = Path(next(words, "") if word == "-m" else word).name or first
+                break
     return "".join(char for char in first if char.isalnum() or char in "._-")[:64] or "run"
 
 
