@@ -7,7 +7,7 @@ import json
 from functools import wraps
 
 import pytest
-from worlds import RUN, THREE_CENTS, World, chat, messages
+from guard_world import RUN, THREE_CENTS, World, chat, messages
 
 from solvent._amounts import Usage, nanodollars
 from solvent._booking import Lost, NotSent, Replied

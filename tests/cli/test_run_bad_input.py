@@ -59,7 +59,8 @@ OTHER_LEDGER = "name another with --ledger or SOLVENT_LEDGER."
         ),
         (
             ("--price", "m=1/-2", *SPEAKS),
-            f"Invalid value for --price: output must be an amount of dollars from 0 up, got '-2' in 'm=1/-2'; a price is {A_PRICE}",
+            "Invalid value for --price: output must be an amount of dollars from 0 up, got '-2' in 'm=1/-2'; "
+            f"a price is {A_PRICE}",
         ),
         (("--name", "", *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 0"),
         (("--name", "x" * 257, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257"),
@@ -266,7 +267,7 @@ def test_without_limits_calls_are_observed(machine: Machine, fake_provider: Fake
     [
         (("nosuch",), "No such command 'nosuch'."),
         (("run", "--usd"), "Option '--usd' requires an argument."),
-        (("report", "--last", "--run", "x"), "Invalid value for --price: --last and --run exclude each other"),
+        (("report", "--last", "--run", "x"), "Invalid value: --last and --run exclude each other"),
     ],
 )
 def test_other_words_that_say_nothing_clear(machine: Machine, words: tuple[str, ...], message: str) -> None:

@@ -112,7 +112,7 @@ def test_client_that_leaves_before_the_answer_is_settled_as_lost(play):
         await settled(here)
         outcome = here.guard.outcome()
         assert isinstance(outcome, Lost)
-        assert outcome.status is None
+        assert (outcome.reason, outcome.status) == ("client_gone", None)
 
     play(scene)
 
@@ -143,10 +143,10 @@ def test_stream_that_is_cut_ends_in_an_error_that_clients_can_read(play):
         whole, _, rest = got.body.partition(delta("one"))
         assert whole == b""
         error = json.loads(rest.removeprefix(b"data: "))
-        assert error["error"]["code"] == "upstream_lost"
+        assert (error["error"]["code"], error["error"]["type"]) == ("upstream_lost", "server_error")
         outcome = here.guard.outcome()
         assert isinstance(outcome, Lost)
-        assert outcome.status == 200
+        assert (outcome.reason, outcome.status) == ("cut", 200)
 
     play(scene)
 
@@ -175,7 +175,9 @@ def test_reply_that_does_not_come_is_lost_and_told(play, script):
         assert json.loads(got.body)["error"]["code"] == "upstream_lost"
         assert b"x-should-retry" not in got.headers
         assert str(here.upstream.port).encode() not in got.body
-        assert isinstance(here.guard.outcome(), Lost)
+        outcome = here.guard.outcome()
+        assert isinstance(outcome, Lost)
+        assert outcome.reason == "cut"
         assert len(here.upstream.received) == 1
 
     play(scene)
@@ -218,7 +220,7 @@ def test_closing_ends_calls_in_flight_and_settles_them(play):
         await here.gateway.close("the run's time is over")
 
         assert len(here.guard.outcomes) == 2
-        assert all(isinstance(outcome, Lost) for outcome in here.guard.outcomes.values())
+        assert [(type(outcome), outcome.reason) for outcome in here.guard.outcomes.values()] == [(Lost, "stopped")] * 2
         assert not begun.complete
         rest = await stream.reader.readuntil(b"0\r\n\r\n")
         assert b"the run's time is over" in rest

@@ -377,7 +377,9 @@ def test_stream_that_stops_before_its_end_is_lost(play):
         here.upstream.script = script
         got = await here.call(body=STREAM_BODY)
         assert got.body == delta("one")
-        assert isinstance(here.guard.outcome(), Lost)
+        outcome = here.guard.outcome()
+        assert isinstance(outcome, Lost)
+        assert outcome.reason == "cut"
 
     play(scene)
 
