@@ -58,7 +58,7 @@ async def main() -> None:
     gateway = Gateway(
         guard=guard(ledger, scope),
         upstreams={"openai": openai},
-        keys={"sk-solvent-0000000000000000000000000000": "sk-real"},
+        keys={"openai": {"sk-solvent-0000000000000000000000000000": "sk-real"}},
         routes={token: scope},
     )
     server = Server(gateway, bind_loopback())

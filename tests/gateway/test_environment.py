@@ -77,9 +77,28 @@ def test_keys_become_stand_ins_that_only_the_gateway_can_read():
     assert child["GROQ_API_KEY"] == ""
     assert child["AWS_SECRET_ACCESS_KEY"] == "not ours"
     assert not any("real" in value for value in child.values())
-    assert sorted(got.keys.values()) == ["AIza-real-3", "sk-ant-real-2", "sk-real-1"]
-    assert got.keys[child["OPENAI_API_KEY"]] == "sk-real-1"
+    assert got.keys == {
+        "anthropic": {child["ANTHROPIC_API_KEY"]: "sk-ant-real-2"},
+        "gemini": {child["GEMINI_API_KEY"]: "AIza-real-3"},
+        "openai": {child["OPENAI_API_KEY"]: "sk-real-1"},
+    }
     assert prepared(environ).environment["OPENAI_API_KEY"] != child["OPENAI_API_KEY"]
+
+
+def test_a_key_is_a_stand_in_in_every_variable_that_holds_it():
+    environ = {"OPENAI_API_KEY": "sk-real-1", "MY_KEY": "sk-real-1", "GROQ_API_KEY": "sk-real-1", "NAME": "sk-real-12"}
+    child = prepared(environ).environment
+    assert child["MY_KEY"].startswith(("sk-solvent-", "gsk_solvent-"))
+    assert child["GROQ_API_KEY"].startswith("gsk_solvent-")
+    assert child["OPENAI_API_KEY"].startswith("sk-solvent-")
+    assert child["NAME"] == "sk-real-12"
+
+
+def test_a_key_is_swapped_on_the_way_to_its_own_provider_alone():
+    environ = {"OPENAI_API_KEY": "sk-real-1", "OPENROUTER_API_KEY": "sk-or-real-2"}
+    assert set(prepared(environ).keys["openai"].values()) == {"sk-real-1"}
+    there = prepared({**environ, "OPENAI_BASE_URL": "https://openrouter.ai/api/v1"})
+    assert set(there.keys["openai"].values()) == {"sk-real-1", "sk-or-real-2"}
 
 
 def test_keys_may_be_passed():

@@ -7,6 +7,7 @@ import gzip
 
 import pytest
 from worlds import (
+    ANOTHERS_STAND_IN,
     CHAT,
     CHAT_BODY,
     CHAT_REPLY,
@@ -80,6 +81,15 @@ def test_stand_in_key_is_swapped_in_key_headers_and_nowhere_else(play):
             assert request.header(name) == [REAL_KEY.encode()]
         assert request.header(b"x-other") == [STAND_IN.encode()]
         assert request.body == body
+
+    play(scene)
+
+
+def test_a_stand_in_of_another_provider_is_not_swapped(play):
+    async def scene(here):
+        await here.call(headers=(f"Authorization: Bearer {ANOTHERS_STAND_IN}",))
+        [request] = here.upstream.received
+        assert request.header(b"authorization") == [f"Bearer {ANOTHERS_STAND_IN}".encode()]
 
     play(scene)
 

@@ -23,6 +23,7 @@ from solvent.wire._call import Call
 TOKEN = "a-secret-path-token-of-the-run"
 OTHER_TOKEN = "another-secret-path-token"
 STAND_IN, REAL_KEY = "sk-solvent-stand-in", "sk-real-key-nobody-may-see"
+ANOTHERS_STAND_IN = "sk-solvent-of-another-provider"
 CHAT = f"/{TOKEN}/openai/v1/chat/completions"
 CHAT_BODY = b'{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}'
 STREAM_BODY = b'{"model":"gpt-4o","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}'
@@ -300,7 +301,7 @@ async def world(*, provider: str = "openai", routes: Mapping[str, Scope] | None 
     gateway = Gateway(
         guard=guard,
         upstreams={provider: at},
-        keys={STAND_IN: REAL_KEY},
+        keys={provider: {STAND_IN: REAL_KEY}, "another": {ANOTHERS_STAND_IN: REAL_KEY}},
         routes=routes or {TOKEN: Scope.parse("run:one"), OTHER_TOKEN: Scope.parse("run:two")},
         on_event=events.append,
     )

@@ -35,7 +35,7 @@ class Gateway:
     Args:
         guard: Decides about paid calls.
         upstreams: By provider, where calls go; others are not served.
-        keys: Stand-in → real key.
+        keys: By provider, stand-in → real key.
         routes: Path secret → the scope that it stands for.
         on_event: Hears of every request; must not block or raise.
         client: Sends to the upstreams; ``aiohttp``'s unless given.
@@ -46,13 +46,16 @@ class Gateway:
         *,
         guard: Guard,
         upstreams: Mapping[str, Upstream],
-        keys: Mapping[str, str],
+        keys: Mapping[str, Mapping[str, str]],
         routes: Mapping[str, Scope],
         on_event: Callable[[Event], None] | None = None,
         client: Client | None = None,
     ) -> None:
         self._guard = guard
-        self._keys = [(stand_in.encode(), real) for stand_in, real in keys.items()]
+        self._keys = {
+            provider: [(stand_in.encode(), real) for stand_in, real in known.items()]
+            for provider, known in keys.items()
+        }
         self._routes = Routes(routes, upstreams)
         self._on_event = on_event
         self._client: Client = client or AiohttpClient()
@@ -136,11 +139,11 @@ class Gateway:
         watch = request.watch()
         try:
             if target.endpoint.kind == "free":
-                swap_keys(headers, self._keys)
+                swap_keys(headers, self._keys.get(request.provider, ()))
                 await self._pass(request, outgoing)
             else:
                 call = described(target.endpoint, request.provider, target.path, body, dict(headers))
-                swap_keys(headers, self._keys)
+                swap_keys(headers, self._keys.get(request.provider, ()))
                 await self._paid(request, place, call, outgoing)
         finally:
             if watch is not None:

@@ -25,12 +25,12 @@ class Prepared:
     Attributes:
         environment: The child's whole environment.
         upstreams: By provider, where its calls go.
-        keys: Stand-in → real key; empty when keys are passed.
+        keys: By provider, the stand-ins that its route swaps → real key; none when keys are passed.
     """
 
     environment: Mapping[str, str] = field(repr=False)
     upstreams: Mapping[str, Upstream]
-    keys: Mapping[str, str] = field(repr=False)
+    keys: Mapping[str, Mapping[str, str]] = field(repr=False)
 
 
 def prepare(
@@ -55,23 +55,47 @@ def prepare(
         suffix = f"/{provider.prefix}" if provider.prefix_in_base else ""
         child.update(dict.fromkeys(provider.url_variables, f"{gateway}/{provider.name}{suffix}"))
     swapped = _swap_keys(child) if keys == "swap" else {}
+    by_route = {name: found for name, upstream in upstreams.items() if (found := _keys_of(upstream, swapped))}
     _add_no_proxy(child)
     child["SOLVENT_GATEWAY"] = gateway
     child["SOLVENT_SCOPE"] = scope
-    return Prepared(environment=child, upstreams=upstreams, keys=swapped)
+    return Prepared(environment=child, upstreams=upstreams, keys=by_route)
 
 
-def _swap_keys(child: dict[str, str]) -> dict[str, str]:
+def _swap_keys(child: dict[str, str]) -> dict[str, dict[str, str]]:
     """
-    Put stand-ins in place of the keys in ``child``; a key that stands in two variables gets one stand-in.
+    Put stand-ins in place of the keys in ``child``, also where one stands in a variable of another name.
+
+    Returns:
+        By provider, stand-in → real key.
     """
-    stand_ins: dict[str, str] = {}
+    by_provider: dict[str, dict[str, str]] = {}
+    first: dict[str, str] = {}
     for provider in PROVIDERS.values():
         for variable in provider.key_variables:
             if real := child.get(variable):
-                stand_in = stand_ins.setdefault(real, provider.key_prefix + secrets.token_urlsafe(30))
-                child[variable] = stand_in
-    return {stand_in: real for real, stand_in in stand_ins.items()}
+                stand_ins = by_provider.setdefault(provider.name, {})
+                known = next((stand_in for stand_in, key in stand_ins.items() if key == real), None)
+                child[variable] = known or provider.key_prefix + secrets.token_urlsafe(30)
+                stand_ins[child[variable]] = real
+                first.setdefault(real, child[variable])
+    child.update({name: first[value] for name, value in child.items() if value in first})
+    return by_provider
+
+
+def _keys_of(upstream: Upstream, by_provider: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """
+    The stand-ins that are swapped on the way to an upstream: its provider's, and those of whose host it is.
+
+    No other, or a program could have one provider's key sent to another one.
+    """
+    host = urlsplit(upstream.base).hostname
+    return {
+        stand_in: real
+        for name, stand_ins in by_provider.items()
+        if name == upstream.provider or urlsplit(PROVIDERS[name].url).hostname == host
+        for stand_in, real in stand_ins.items()
+    }
 
 
 def _add_no_proxy(child: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ Source:
     aiohttp 3.14.5, ``client.py`` (``IDEMPOTENT_METHODS``, ``_retry_connection``), read 2026-11-21.
 """
 
+import os
 import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -181,9 +182,17 @@ class _Reply:
 
 def _reason(exc: BaseException) -> str:
     """
-    What went wrong, by its kind: messages of the client hold addresses, which may hold secrets.
+    What went wrong, in words: messages of the client hold addresses, which may hold secrets.
     """
-    cause = exc.__cause__ or exc
-    errno = getattr(cause, "strerror", None)
-    name = type(exc).__name__
-    return f"{name}: {errno}" if isinstance(errno, str) and "http" not in errno else name
+    import aiohttp
+
+    if isinstance(exc, TimeoutError):
+        return "it took too long"
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "its name is not known"
+    if isinstance(exc, aiohttp.ClientSSLError):
+        return "its certificate is not trusted"
+    system = getattr(exc.__cause__ or exc, "errno", None)
+    if isinstance(system, int) and system > 0:
+        return os.strerror(system).lower()
+    return "the connection was cut" if isinstance(exc, aiohttp.ClientError | OSError) else "the reply is no HTTP"
