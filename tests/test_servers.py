@@ -257,6 +257,7 @@ def test_llmock_answers_behind_the_proxy(llmock: Callable[..., str], recording_p
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("real_model")
 def test_the_real_model_counts_what_it_reads_and_writes(real_model: RealModel) -> None:
     before = real_model.counted()
     told = [chat(real_model.url, max_tokens=5, temperature=0).usage for _ in range(2)]
