@@ -336,7 +336,7 @@ def test_the_guardian_survives_signals_meant_for_solvent(start: Start) -> None:
 def test_signals_ignored_at_the_start_stay_ignored_and_no_other(start: Start) -> None:
     code = "import signal; print([n for n in range(1, 32) if signal.getsignal(n) == signal.SIG_IGN])"
     ordinary = int(start(["sh", "-c", "grep SigIgn /proc/self/status"]).line().split()[1], 16)
-    assert ordinary == 0
+    assert ordinary % 2**31 == 0  # Signals 1 to 31; those above are the C library's own.
     run = start(python(code), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     # Python itself ignores PIPE and XFSZ.
     assert run.line() == str([1, 13, 25])
