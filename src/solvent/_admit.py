@@ -4,7 +4,7 @@ and is sent the answer, until the call fits or is refused.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ class Admission:
         id: Of its reservation.
         body: What to send; ``None`` when the original bytes are right.
         rungs: What was done so that it fits, for events and records.
-        headers: The running total and what remains, for the reply.
+        balances: Of its accounts, this reservation included.
     """
 
     id: str
@@ -47,7 +47,14 @@ class Admission:
     own_host: bool
     body: bytes | None = None
     rungs: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    balances: tuple[Balance, ...] = ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """
+        The running total and what remains, for a reply that begins before the call is settled.
+        """
+        return reply_headers(self.id, self.balances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class Authorizer:
             own_host=own_host,
             body=self._body(attempt, own_host=own_host),
             rungs=rungs,
-            headers=reply_headers(id, answer.balances),
+            balances=answer.balances,
         )
 
     def _climb(self, attempt: "_Attempt", answer: Reserved | Refusal | None) -> _Flow:

@@ -171,7 +171,8 @@ def exact_dollars(amount: int) -> str:
     """
     Money for programs: dollars with every nanodollar, ``"0.990000000"``.
     """
-    return f"{Decimal(amount).scaleb(-9):.9f}"
+    whole, rest = divmod(abs(amount), NANODOLLARS_PER_DOLLAR)
+    return f"{'-' if amount < 0 else ''}{whole}.{rest:09d}"
 
 
 def show_seconds(value: float) -> str:

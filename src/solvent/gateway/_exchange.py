@@ -127,10 +127,8 @@ class Exchange:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._reading = self._read(reply.status, body, encoding)
         settlement = await self._settle(Replied(status=reply.status, reading=self._reading))
-        own = dict(self._admission.headers)
-        if settlement is not None:
-            own.update(settlement.headers)
-        headers += raw_headers(own)
+        own = settlement.headers if settlement is not None else None
+        headers += raw_headers(own or self._admission.headers)
         if reply.status not in _WITHOUT_BODY:
             headers.append((b"content-length", str(len(body)).encode()))
         await self._request.start(reply.status, headers)
