@@ -9,9 +9,9 @@ from functools import wraps
 import pytest
 from guard_world import RUN, THREE_CENTS, World, chat, messages
 
-from solvent._amounts import Usage, nanodollars
+from solvent._amounts import AMOUNT_MAX, Usage, nanodollars
 from solvent._booking import Lost, NotSent, Replied
-from solvent._ledger import Release, Reserve, Settle
+from solvent._ledger import Extend, Release, Reserve, Settle
 from solvent._limits import Limit
 from solvent.errors import BudgetExceeded, DeadlinePassed, OutcomeUnknown, PriceUnknown, StoreUnavailable, Unbounded
 from solvent.events import CallAdmitted, CallClosed, CallRefused, PriceAssumed, StoreFailed
@@ -86,7 +86,7 @@ async def test_who_goes_away_while_waiting_leaves_nothing_behind():
     await world.guard.drain()
     await world.settle(first, output_tokens=0)
     assert world.kinds() == ["reserve", "settle"]
-    assert (await world.admit(chat())).rungs == ()  # The queue is empty again.
+    assert not (await world.admit(chat())).record.rungs  # The queue is empty again.
 
 
 @in_loop
@@ -117,7 +117,7 @@ async def test_an_output_without_a_cap_gets_the_one_it_can_afford():
     world = World(usd="0.05")
     admission = await world.admit(chat(max_tokens=None))
     assert json.loads(admission.body)["max_tokens"] == 5_000
-    assert admission.rungs == ("shrink 5000",)
+    assert admission.record.rungs == ("shrink 5000",)
     await world.settle(admission, output_tokens=5_000)
     assert world.balance().spent == nanodollars("0.05")
 
@@ -169,7 +169,7 @@ async def test_a_prompt_that_extends_a_billed_one_costs_its_bill_and_what_was_ad
     await world.settle(first, input_tokens=1_000)
     longer = [*history, {"role": "assistant", "content": "ok"}, {"role": "user", "content": text}]
     second = await world.admit(chat("reads", messages=longer))  # Its bytes alone would cost more than remains.
-    assert second.rungs == ("prefix",)
+    assert second.record.rungs == ("prefix",)
     assert 6_000 < second.bound.input_tokens < 6_300
     await world.settle(second, input_tokens=2_010)
     again = await world.admit(chat("reads", messages=longer))
@@ -275,6 +275,79 @@ async def test_a_limit_of_the_single_call_is_held_against_its_bound():
     assert (await world.admit(chat(max_tokens=None))).call.output_tokens_max == 2_000
 
 
+@in_loop
+async def test_a_limit_of_the_single_call_holds_for_those_who_have_to_wait_too():
+    limit = Limit(meter="output_tokens", amount=100)
+    world = World(usd="0.03", wait_seconds=0.05, call=(limit,))
+    first = await world.admit(messages("m", max_tokens=100, n=1))
+    small = [asyncio.create_task(world.admit(chat(max_tokens=100))) for _ in range(40)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    with pytest.raises(BudgetExceeded, match="call has 100 output tokens left"):
+        await world.admit(chat(max_tokens=2_500))
+    await world.settle(first)
+    for task in small:
+        task.cancel()
+    await asyncio.gather(*small, return_exceptions=True)
+    await world.guard.drain()
+
+
+@in_loop
+async def test_a_call_waits_no_longer_than_it_may_in_all():
+    world = World(usd="0.05", wait_seconds=0.1)
+    await world.admit(chat(max_tokens=4_500))
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(BudgetExceeded):
+        await world.admit(chat(max_tokens=None))  # Waits as it is, and once more for the least that it could be cut to.
+    assert asyncio.get_running_loop().time() - began < 0.19
+
+
+@in_loop
+async def test_a_window_that_is_spent_is_not_called_held():
+    world = World(limits=(Limit(meter="calls", amount=1, window="minute"),), wait_seconds=0.01)
+    await world.settle(await world.admit(chat()))
+    with pytest.raises(BudgetExceeded) as refused:
+        await world.admit(chat())
+    assert not refused.value.held
+    assert "or wait for the reset" in str(refused.value)
+
+
+@in_loop
+async def test_a_bound_above_all_that_a_ledger_can_hold_is_refused_and_counted_without_a_limit():
+    with pytest.raises(BudgetExceeded):
+        await World(usd="1.00").admit(chat(max_tokens=10**12))
+    world = World()
+    admission = await world.admit(chat(max_tokens=10**12))
+    await world.guard.settle(admission, Lost(reason="cut"))
+    assert world.balance().spent == AMOUNT_MAX
+
+
+@in_loop
+async def test_a_cap_is_not_lowered_to_what_the_provider_would_not_take():
+    thinking = {"type": "enabled", "budget_tokens": 4_000}
+    assert (
+        await World(usd="0.05").admit(messages(max_tokens=6_000, thinking=thinking))
+    ).call.output_tokens_max == 5_000
+    with pytest.raises(BudgetExceeded):
+        await World(usd="0.03").admit(messages(max_tokens=6_000, thinking=thinking))
+
+
+@in_loop
+async def test_open_reservations_are_extended_whatever_a_round_before_met(monkeypatch):
+    monkeypatch.setattr("solvent._guard.EXTEND_SECONDS", 0)
+    world = World(usd="1.00", store=FailingStore((Extend,), DOWN, times=2))
+    monkeypatch.setattr(world.store, "expire", lambda: 1 / 0)
+    admission = await world.admit(chat())
+    alive = asyncio.create_task(world.guard.keep_alive())
+    for _ in range(2_000):
+        await asyncio.sleep(0)
+        if not world.store.times:
+            break
+    assert not alive.done()
+    alive.cancel()
+    await world.settle(admission)
+
+
 NANO_3_CENTS = nanodollars("0.03")
 BOUND = (NANO_3_CENTS, 1)
 
@@ -292,6 +365,7 @@ BOUND = (NANO_3_CENTS, 1)
         (Replied(status=502, reading=Reading()), BOUND, "provider_error"),
         (Replied(status=504, reading=Reading()), BOUND, "provider_error"),
         (Lost(reason="cut"), BOUND, "cut"),
+        (Lost(reason="cut", status=429, reading=Reading()), (0, 1), None),
         (Lost(reason="client_gone", status=200, reading=Reading(output_begun=True)), BOUND, "client_gone"),
         (
             Lost(reason="cut", status=200, reading=Reading(usage=Usage(output_tokens=9), complete=True)),

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "solvent"
 
 # Each part may import those of the ranks below it, and its own.
 RANKS = (
-    ("_amounts", "_clock", "_ids"),
+    ("_amounts", "_clock", "_ids", "_printable"),
     ("_limits",),
     ("errors",),
     ("_ledger",),

@@ -90,7 +90,15 @@ def test_a_day_of_clock_change_has_its_own_length():
 
 def test_the_life_of_a_scope_never_begins_anew():
     assert resets_at("", now=at("2026-03-01")) is None
-    assert resets_at("minute", now=at("2026-03-01")) is None
+
+
+def test_a_rolling_minute_has_surely_begun_anew_after_61_seconds():
+    assert resets_at("minute", now=at("2026-03-01T12:00:00")) == at("2026-03-01T12:01:01")
+
+
+def test_a_limit_in_a_time_zone_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="time_zone must be a name such as UTC"):
+        Limit(meter="usd", amount=1, window="day", time_zone="Mars/Base")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,6 @@ class Admission:
     Attributes:
         id: Of its reservation.
         body: What to send; ``None`` when the original bytes are right.
-        rungs: What was done so that it fits, for events and records.
         balances: Of its accounts, this reservation included.
     """
 
@@ -46,7 +45,6 @@ class Admission:
     chain: PromptChain | None
     own_host: bool
     body: bytes | None = None
-    rungs: tuple[str, ...] = ()
     balances: tuple[Balance, ...] = ()
 
     @property
@@ -65,6 +63,7 @@ class Wait:
 
     account: Account
     reserve: Reserve
+    seconds: float
 
 
 _Flow = Generator[Operation | Wait, Any, Any]
@@ -111,7 +110,6 @@ class Authorizer:
             chain=attempt.chain,
             own_host=own_host,
             body=self._body(attempt, own_host=own_host),
-            rungs=rungs,
             balances=answer.balances,
         )
 
@@ -128,18 +126,21 @@ class Authorizer:
         return answer
 
     def _wait_for_room(self, attempt: "_Attempt", answer: Refusal | None) -> _Flow:
+        refusal = attempt.charges.call_refusal(attempt.bound)
+        if refusal is not None:
+            return refusal
         account = self._queues.busy(attempt.charges.accounts)
         if answer is not None:
             hindrance = self._obstacle(attempt, answer)
-            if not hindrance.passes or attempt.charges.call_refusal(attempt.bound):
+            if not hindrance.passes:
                 return answer
             account = hindrance.charge.account
-        if self.policy.wait_seconds <= 0 or account is None:
+        left = self.policy.wait_seconds - attempt.waited_seconds
+        if left <= 0 or account is None:
             return answer if answer is not None else (yield from attempt.reserve())
         began = self._clock.uptime_ns()
-        answer = yield Wait(account, attempt.request())
-        waited = (self._clock.uptime_ns() - began) / 1e9
-        attempt.rungs.append(f"wait {show_seconds(waited)}")
+        answer = yield Wait(account, attempt.request(), left)
+        attempt.waited((self._clock.uptime_ns() - began) / 1e9)
         return answer
 
     def _may_shrink(self, call: Call) -> bool:
@@ -149,6 +150,7 @@ class Authorizer:
 
     def _shrink(self, attempt: "_Attempt", answer: Refusal) -> _Flow:
         least = min(self.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)
+        least = max(least, attempt.call.output_tokens_min)
         for _ in range(SHRINK_TRIES):  # Others may take the room between the answer and the next try.
             cap = self._affordable(attempt, answer)
             if cap < least:
@@ -203,7 +205,7 @@ class Authorizer:
             open_count=answer.open_count,
             source=attempt.charges.source(account),
             resets_at=resets_at(account.window, now=now),
-            held=hindrance.passes,
+            held=hindrance.passes and balance.spent + hindrance.charge.amount <= balance.limit,
             output_tokens_affordable=affordable or None,
             now=now,
         )
@@ -232,6 +234,7 @@ class _Attempt:
         self.rungs: list[str] = []
         self.cap_set: int | None = None
         self.retry = bool(record.attempt)
+        self.waited_seconds = 0.0
         self.chain = PromptChain(call) if charges.limited & PROMPT_METERS else None
         self._id = id
         self._scope = scope
@@ -264,6 +267,11 @@ class _Attempt:
         self.bound = tighter
         self.rungs.append("prefix")
         return True
+
+    def waited(self, seconds: float) -> None:
+        self.waited_seconds += seconds
+        self.rungs = [rung for rung in self.rungs if not rung.startswith("wait")]
+        self.rungs.append(f"wait {show_seconds(self.waited_seconds)}")
 
     def cap(self, cap: int, estimator: Estimator) -> None:
         self.rungs = [rung for rung in self.rungs if not rung.startswith("shrink")] + [f"shrink {cap}"]

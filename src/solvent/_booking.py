@@ -107,7 +107,9 @@ def book(
             return Booking(usage=Usage(), cost_nanodollars=0, status=str(status))
         case Replied(status=status, reading=reading):
             return _replied(call, bound, status, reading, sums_choices=sums_choices, price_of=price_of, at=at)
-        case Lost(reason=reason, status=status, reading=reading):
+        case Lost(status=int(status)) if 400 <= status < 500 or status in _FREE_ERRORS:
+            return Booking(usage=Usage(), cost_nanodollars=0, status=str(status))
+        case Lost(reason=reason, reading=reading):
             if reading is not None and reading.usage is not None and reading.complete:
                 return _by_usage(call, bound, reading, reason, sums_choices=sums_choices, price_of=price_of, at=at)
             return _at_bound(bound, estimated=reason, status=reason, reading=reading)

@@ -7,6 +7,7 @@ here, and none has logic of its own.
 
 import asyncio
 import hmac
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Generator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from solvent import _ladder
 from solvent._admit import TTL_SECONDS, Admission, Authorizer, Wait, reply_headers
-from solvent._booking import Booking, Outcome, book
+from solvent._booking import Booking, NotSent, Outcome, book
 from solvent._clock import Clock, SystemClock, utc
 from solvent._estimate import Estimator, usage_json
 from solvent._ids import new_id
@@ -40,7 +41,6 @@ from solvent.errors import (
     DeadlinePassed,
     OutcomeUnknown,
     PriceUnknown,
-    ReservationClosed,
     ReservationNotFound,
     SolventError,
     StoreUnavailable,
@@ -53,6 +53,8 @@ from solvent.stores._batcher import Ledger
 from solvent.wire._call import Call
 
 EXTEND_SECONDS = 30.0
+_log = logging.getLogger("solvent")
+
 STORE_TRIES = 3
 FAILED_MAX = 4_096  # Requests whose failure is remembered, to know their retries.
 
@@ -204,14 +206,14 @@ class Guard:
             return Settlement(cost_nanodollars=booking.cost_nanodollars, headers={})
         assert closed is not None
         self._queues.wake(admission.charges.accounts)
-        cut = bool(getattr(getattr(outcome, "reading", None), "cut_at_length", False))
+        reading = None if isinstance(outcome, NotSent) else outcome.reading
         self.listeners.tell(
             CallClosed(
                 id=admission.id,
                 scope=str(admission.scope),
                 call=record,
                 overrun_nanodollars=closed.overrun.get("usd", 0),
-                cut_at_length=cut,
+                cut_at_length=reading is not None and reading.cut_at_length,
                 run_total_nanodollars=closed.run_total_nanodollars,
             )
         )
@@ -234,7 +236,7 @@ class Guard:
 
     async def _release(self, id: str) -> None:
         try:
-            await self._apply(Release(id=id, reason="client_gone"))
+            await self._apply(Release(id=id, reason="client_gone", call=CallRecord(status="not_sent")))
         except ReservationNotFound:
             pass  # It never came to a reservation.
         except SolventError as error:
@@ -246,19 +248,21 @@ class Guard:
         """
         while True:
             await asyncio.sleep(EXTEND_SECONDS)
-            await asyncio.gather(*(self._extend(id) for id in list(self._open)))
             try:
+                await asyncio.gather(*(self._extend(id) for id in list(self._open)))
                 await self._ledger.in_thread(self._ledger.store.expire)
             except SolventError as error:
                 self.listeners.tell(StoreFailed(id="", error=error))
+            except Exception:  # Whatever it is, the next round has to come, or calls expire while they run.
+                _log.exception("open reservations could not be extended")
 
     async def _extend(self, id: str) -> None:
         try:
             await self._ledger.ado(Extend(id=id, ttl_seconds=TTL_SECONDS))
-        except ReservationClosed:
-            pass  # It was settled meanwhile.
         except SolventError as error:
-            self.listeners.tell(StoreFailed(id=id, error=error))
+            # It may have been settled meanwhile, and is open no more; one that expired while it ran is told.
+            if id in self._open:
+                self.listeners.tell(StoreFailed(id=id, error=error))
 
     async def _drive(self, flow: Generator[Operation | Wait, Any, Admission]) -> Admission:
         """
@@ -274,7 +278,7 @@ class Guard:
             answer = await (self._wait(effect) if isinstance(effect, Wait) else self._apply(effect))
 
     async def _wait(self, effect: Wait) -> Reserved | Refusal:
-        until = asyncio.get_running_loop().time() + self.policy.wait_seconds
+        until = asyncio.get_running_loop().time() + effect.seconds
         with self._queues.join(effect.account) as place:
             while await place.turn(until):
                 answer: Reserved | Refusal = await self._apply(effect.reserve)

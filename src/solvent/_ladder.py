@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 
+from solvent._amounts import AMOUNT_MAX
 from solvent._booking import Booking
 from solvent._estimate import Bound
 from solvent._ledger import Account, Balance, Charge, Refusal
@@ -69,7 +70,10 @@ class Charges:
         return tuple(
             Charge(
                 account=account,
-                amount=(bound.amount(account.meter) or 0) if account.meter in BOUNDED_METERS else counts[account.meter],
+                # No ledger holds more, and no limit is higher.
+                amount=min(bound.amount(account.meter) or 0, AMOUNT_MAX)
+                if account.meter in BOUNDED_METERS
+                else counts[account.meter],
                 limit=limit.amount if limit else None,
             )
             for account, limit in self.places
@@ -166,4 +170,4 @@ def actual(booking: Booking) -> Mapping[str, int]:
         usage = booking.usage
         amounts["input_tokens"], amounts["output_tokens"] = usage.input_tokens, usage.output_tokens
         amounts["tokens"], amounts["tool_calls"] = usage.tokens, usage.tool_calls
-    return amounts
+    return {meter: min(amount, AMOUNT_MAX) for meter, amount in amounts.items()}

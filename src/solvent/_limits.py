@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Literal, Self
 from urllib.parse import quote, unquote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from solvent._amounts import check_amount, show_dollars
 
@@ -63,6 +63,7 @@ class Limit:
         check_amount(f"limit of {self.meter}", self.amount)
         if self.window not in WINDOWS:
             raise ValueError(f"window must be one of minute, hour, day, week, month, got {self.window!r}")
+        check_time_zone(self.time_zone)
 
     @property
     def window_key(self) -> str:
@@ -187,8 +188,10 @@ def buckets(window_key: str, *, now: datetime, uptime_seconds: int) -> tuple[int
 
 def resets_at(window_key: str, *, now: datetime) -> datetime | None:
     """
-    When a calendar window begins anew (UTC); ``None`` for the others.
+    When a window has surely begun anew (UTC); ``None`` for the life of a scope, which never does.
     """
+    if window_key == "minute":
+        return now + timedelta(seconds=ROLLING_SECONDS + 1)
     window, _, zone = window_key.partition("@")
     if window not in ("hour", "day", "week", "month"):
         return None
@@ -207,6 +210,20 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
 @cache
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
+
+
+def check_time_zone(name: str) -> str:
+    """
+    The name itself, when it is that of a time zone.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        _zone(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"time_zone must be a name such as UTC or Europe/Berlin, got {name!r}") from None
+    return name
 
 
 def show_amount(meter: str, amount: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from solvent._ledger import CallRecord
-from solvent.errors import SolventError
+from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
 
 _log = logging.getLogger("solvent")
 _log.addHandler(logging.NullHandler())
@@ -40,6 +40,14 @@ class CallRefused:
     error: SolventError
     began: float
     answered: float
+
+    @property
+    def is_final(self) -> bool:
+        """
+        Asking again is of no use: it was not only held, and the ledger did answer.
+        """
+        held = isinstance(self.error, BudgetExceeded) and self.error.held
+        return not held and not isinstance(self.error, StoreUnavailable | OutcomeUnknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,12 @@
 What an SQLite ledger adds: a file that others can open, break, or take away.
 """
 
+import fcntl
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import apsw
@@ -112,6 +114,34 @@ def test_a_locked_file_is_told_and_changes_nothing(path, monkeypatch):
     assert isinstance(store.apply([reserve()])[0], Reserved)
 
 
+def test_a_gate_that_a_stopped_process_holds_is_told_and_changes_nothing(path, monkeypatch):
+    monkeypatch.setattr("solvent.stores._sqlite_file.BUSY_MILLISECONDS", 50)
+    store = open_store(f"sqlite:///{path}")
+    with open(f"{path}-gate") as stranger:
+        fcntl.flock(stranger, fcntl.LOCK_EX)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="another program has it locked"):
+                store.apply([reserve()])
+    assert isinstance(store.apply([reserve()])[0], Reserved)  # Who gave up holds nothing.
+    assert isinstance(open_store(f"sqlite:///{path}").apply([reserve()])[0], Reserved)
+
+
+def test_a_gate_that_is_held_for_a_moment_is_waited_for(path):
+    store = open_store(f"sqlite:///{path}")
+    stranger = open(f"{path}-gate")  # noqa: SIM115  # Closed by the thread.
+    fcntl.flock(stranger, fcntl.LOCK_EX)
+    release = threading.Timer(0.05, stranger.close)
+    release.start()
+    assert isinstance(store.apply([reserve()])[0], Reserved)
+    release.join()
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = open_store("sqlite:///ledger.db")
+    assert store.url == f"sqlite:///{tmp_path}/ledger.db"
+
+
 def test_a_path_that_cannot_be_made_is_told():
     with pytest.raises(StoreUnavailable, match="did not answer"):
         open_store("sqlite:////proc/solvent/ledger.db")
@@ -126,6 +156,7 @@ def test_a_url_that_names_no_store_is_refused(url):
 @pytest.mark.slow
 def test_what_a_dead_process_reserved_is_charged_at_once(path):
     program = f"""
+import fcntl
 import os
 from solvent.stores import open_store
 from solvent._ledger import *

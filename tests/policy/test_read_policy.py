@@ -72,6 +72,7 @@ def test_a_policy_is_read_with_its_lines(read, tmp_path):
          "unpriced, wait, got budget"),
         ("wait: 1s\nwait: 2s", "solvent.yaml:2: wait: expected each name once, got it a second time"),
         ("wait: soon", "solvent.yaml:1: wait: expected a length of time such as 30s, 10m or 1h30m, got 'soon'"),
+        ("? [a, b]\n: 1", "solvent.yaml:1: the file: expected a name, got a list"),
         ("wait: [1, 2]", "solvent.yaml:1: wait: expected one value, got a list"),
         ("x: &a 1\ny: *a", "solvent.yaml:2: expected no aliases (`*name`)"),
         ("time_zone: Mars/Base", "solvent.yaml:1: time_zone: expected a name such as UTC or Europe/Berlin, "

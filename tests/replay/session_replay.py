@@ -404,7 +404,7 @@ class Replay:
         return Outcome(
             step=step,
             cap=cap,
-            rungs=admission.rungs,
+            rungs=tuple(admission.record.rungs or ()),
             spent_before=spent,
             spent=spent + settlement.cost_nanodollars,
             bound=admission.bound.nanodollars,

@@ -10,6 +10,7 @@ import typer
 
 from solvent._ledger import Balance
 from solvent._limits import show_amount
+from solvent._printable import printable
 from solvent.cli._common import EXIT_LEDGER, fail, ledger_exists, ledger_url, opened
 from solvent.report._json import SCHEMA_VERSION, balance_json
 
@@ -73,7 +74,7 @@ def _table(balances: Sequence[Balance]) -> list[str]:
         account = balance.account
         amounts = balance.spent, balance.reserved, balance.overrun
         shown = [show_amount(account.meter, amount).split(" ")[0] for amount in amounts]
-        rows.append([_plain(account.scope), account.meter, account.window or "life", *shown])
+        rows.append([printable(account.scope), account.meter, account.window or "life", *shown])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
@@ -82,7 +83,3 @@ def _table(balances: Sequence[Balance]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -102,7 +102,6 @@ def run(
         settings = RunSettings(
             command=command,
             scope=_usage(lambda: scope_of_run(name, command), "--name"),
-            named=name is not None,
             limits=tuple(_usage(lambda: _limits(limits))),
             ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
             policy=read,

@@ -72,12 +72,19 @@ class Gateway:
 
     async def close(self, reason: str = "the gateway is closing") -> None:
         """
-        End the calls in flight, settle them all, and close the connections to providers.
-
-        Args:
-            reason: Told to the clients whose calls are ended.
+        Take no more calls, end and settle those in flight, and close the connections to providers.
         """
         self._closing = self._closing or reason
+        await self.end_calls(reason)
+        await self._client.close()
+
+    async def end_calls(self, reason: str) -> None:
+        """
+        End the calls in flight, and settle them all.
+
+        Args:
+            reason: Told to their clients.
+        """
         running = {task for task in self._running.values() if task is not asyncio.current_task()}
         for interrupt in list(self._running):
             interrupt.trigger(reason)
@@ -89,7 +96,6 @@ class Gateway:
                 await asyncio.wait(late)
         if self._settling:
             await asyncio.wait(self._settling)
-        await self._client.close()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

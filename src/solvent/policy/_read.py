@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
 from solvent import _amounts
-from solvent._limits import METERS, SCOPE_KINDS, WINDOWS, Limit, Meter
+from solvent._limits import METERS, SCOPE_KINDS, WINDOWS, Limit, Meter, check_time_zone
 from solvent.errors import SettingsError
 from solvent.policy import Policy
 from solvent.prices import UserPrice
@@ -67,9 +66,9 @@ class _Reader:
 
     def policy(self, root: yaml.Node) -> Policy:
         settings = dict(self._mapping(root, ""))
-        self._known(settings, root, "", _TOP)
+        self._known(settings, "", _TOP)
         if "time_zone" in settings:
-            self._time_zone = self._value(settings["time_zone"], "time_zone", _time_zone)
+            self._time_zone = self._value(settings["time_zone"], "time_zone", check_time_zone)
         policy = {name: read(self, settings[name], name) for name, read in _TOP.items() if name in settings and read}
         merged: dict[str, object] = {}
         for fields in policy.values():
@@ -109,7 +108,7 @@ class _Reader:
     def _limit(self, node: yaml.Node, path: str, meter: Meter, *, windows: bool) -> Limit:
         if isinstance(node, yaml.MappingNode):
             settings = dict(self._mapping(node, path))
-            self._known(settings, node, path, {"limit": None, "on_exceed": None})
+            self._known(settings, path, {"limit": None, "on_exceed": None})
             if "on_exceed" in settings:
                 self._value(settings["on_exceed"], f"{path}.on_exceed", _block)
             if "limit" not in settings:
@@ -138,7 +137,7 @@ class _Reader:
 
     def shrink(self, node: yaml.Node, path: str) -> dict[str, object]:
         settings = dict(self._mapping(node, path))
-        self._known(settings, node, path, {"output_tokens_min": None, "explicit": None})
+        self._known(settings, path, {"output_tokens_min": None, "explicit": None})
         fields: dict[str, object] = {}
         if "output_tokens_min" in settings:
             here = f"{path}.output_tokens_min"
@@ -150,7 +149,7 @@ class _Reader:
     def unpriced(self, node: yaml.Node, path: str) -> dict[str, object]:
         if isinstance(node, yaml.MappingNode):
             settings = dict(self._mapping(node, path))
-            self._known(settings, node, path, {"price_as": None})
+            self._known(settings, path, {"price_as": None})
             if not settings:
                 self._fail(node, path, "{price_as: MODEL}", "none")
             return {"price_as": self._text(settings["price_as"], f"{path}.price_as")}
@@ -163,7 +162,7 @@ class _Reader:
         for model, value in self._mapping(node, path):
             here = f"{path}.{model}"
             settings = dict(self._mapping(value, here))
-            self._known(settings, value, here, dict.fromkeys(("input", "output", "cache_read", "cache_write")))
+            self._known(settings, here, dict.fromkeys(("input", "output", "cache_read", "cache_write")))
             for name in ("input", "output"):
                 if name not in settings:
                     self._fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
@@ -183,12 +182,14 @@ class _Reader:
             self._fail(node, path or "the file", "settings by name (`name: value`)", self._describe(node))
         seen = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._fail(key, path or "the file", "a name", self._describe(key))
             if key.value in seen:
                 self._fail(key, f"{path}.{key.value}".lstrip("."), "each name once", "it a second time")
             seen.add(key.value)
             yield key.value, value
 
-    def _known(self, settings: dict[str, yaml.Node], node: yaml.Node, path: str, known: Collection[str]) -> None:
+    def _known(self, settings: dict[str, yaml.Node], path: str, known: Collection[str]) -> None:
         for name in settings:
             here = f"{path}.{name}".lstrip(".")
             line = settings[name]
@@ -196,7 +197,6 @@ class _Reader:
                 self._fail(line, here, "a setting that is in force by now; this one comes with a later version", name)
             if name not in known:
                 self._fail(line, here, f"one of {', '.join(sorted(known))}", name)
-        _ = node
 
     def _text(self, node: yaml.Node, path: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
@@ -234,14 +234,6 @@ def _user_price(texts: dict[str, str], source: str) -> UserPrice:
 
 def _expectation(error: ValueError) -> str:
     return str(error).partition(" must be ")[2] or str(error)
-
-
-def _time_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"time_zone must be a name such as UTC or Europe/Berlin, got {name!r}") from None
-    return name
 
 
 def _block(text: str) -> str:

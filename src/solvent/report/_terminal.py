@@ -14,6 +14,7 @@ from typing import TextIO
 from solvent._amounts import show_dollars, show_seconds
 from solvent._ledger import Balance
 from solvent._limits import GAUGES, Scope
+from solvent._printable import printable
 from solvent.report._records import Report, Share, Use
 
 WIDTH_PIPED = 80
@@ -47,8 +48,8 @@ class _Pen:
         """
         Text from outside, such as a model's name, that can neither steer the terminal nor fail to be written.
         """
-        printable = "".join(character if character.isprintable() else "?" for character in text)
-        return printable.encode("ascii", "replace").decode() if self.ascii else printable
+        clean = printable(text)
+        return clean.encode("ascii", "replace").decode() if self.ascii else clean
 
     @property
     def dot(self) -> str:

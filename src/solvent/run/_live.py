@@ -3,6 +3,7 @@ One line for each call, for whoever watches a run.
 """
 
 from solvent._amounts import show_dollars
+from solvent._printable import printable
 from solvent.errors import BudgetExceeded
 from solvent.events import CallClosed, CallRefused, Event, PriceAssumed, StoreFailed
 
@@ -12,16 +13,18 @@ def line(event: Event) -> str | None:
     What happened, in one line; ``None`` for what needs none.
     """
     match event:
-        case CallClosed(call=call, run_total_nanodollars=total):
+        case CallClosed(call=call, run_total_nanodollars=total, cut_at_length=cut):
             usage = call.usage or {}
             cost = "unpriced" if call.cost_nanodollars is None else show_dollars(call.cost_nanodollars)
             parts = [
-                f"{call.model_used or call.model_asked}",
+                printable(f"{call.model_used or call.model_asked}"),
                 f"{usage.get('input_tokens', 0):,} in, {usage.get('output_tokens', 0):,} out",
                 f"{cost} ({call.estimated})" if call.estimated else cost,
             ]
             if call.status != "200":
                 parts.append(f"status {call.status}")
+            if cut:
+                parts.append("ended at its output cap")
             if total is not None:
                 parts.append(f"{show_dollars(total)} so far")
             return " · ".join([*parts, *(call.rungs or ())])

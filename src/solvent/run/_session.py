@@ -174,7 +174,8 @@ class _Session:
         if ended.reason == "deadline":
             seconds = round(settings.time_seconds or 0)
             guard.stop(DeadlinePassed.after(scope=str(settings.scope), seconds=seconds, source="--time"))
-            await gateway.close("the time of this run is over (--time)")
+            over = "the time of this run is over (--time)"
+            await asyncio.gather(gateway.end_calls(over), self._warden.end())
         await self._warden.end()
         await server.stop()
         await guard.drain()
@@ -194,7 +195,7 @@ class _Session:
             self._trouble = str(event.error)
         elif isinstance(event, CallClosed):
             self._refusals = 0
-        elif isinstance(event, CallRefused):
+        elif isinstance(event, CallRefused) and event.is_final:
             # Refusals of calls that were made at the same time say nothing about the program's persistence.
             if event.began >= self._answered:
                 self._refusals += 1

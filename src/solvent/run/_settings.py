@@ -29,7 +29,6 @@ class RunSettings:
 
     command: Sequence[str]
     scope: Scope
-    named: bool
     limits: tuple[Limit, ...]
     ledger: str
     policy: Policy = field(default_factory=Policy)

@@ -22,7 +22,8 @@ def _sqlite(rest: str, clock: Clock | None) -> Store:
     if not rest.startswith("/") or rest == "/":
         expected = "sqlite:///relative/path.db or sqlite:////absolute/path.db"
         raise SettingsError(where="ledger", expected=expected, got=f"sqlite://{rest}")
-    return SQLiteStore(Path(rest[1:]).expanduser(), clock=clock)
+    # Absolute, for a program may change its folder and start another one in it.
+    return SQLiteStore(Path(rest[1:]).expanduser().absolute(), clock=clock)
 
 
 STORES: dict[str, Callable[[str, Clock | None], Store]] = {

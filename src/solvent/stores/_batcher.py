@@ -110,10 +110,7 @@ class Ledger:
             batch.append(self._queue.popleft())
         if not batch:
             return
-        try:
-            outcomes: list[Answer | BaseException] = [*self.store.apply([ticket.operation for ticket in batch])]
-        except BaseException as error:  # Each caller of the batch has to hear of it, whatever it is.
-            outcomes = [error] * len(batch)
+        outcomes = self._apply([ticket.operation for ticket in batch])
         waiting: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
         for ticket, outcome in zip(batch, outcomes, strict=True):
             ticket.outcome = outcome
@@ -122,6 +119,19 @@ class Ledger:
         for loop, futures in waiting.items():
             with suppress(RuntimeError):  # The loop is closed, so nobody waits any more.
                 loop.call_soon_threadsafe(_deliver, futures)
+
+    def _apply(self, operations: list[Operation]) -> list[Answer | BaseException]:
+        """
+        The answers; where the store failed by a bug, each operation by itself, so that one does not cost the others.
+        """
+        try:
+            return [*self.store.apply(operations)]
+        except SolventError as error:
+            return [error] * len(operations)
+        except BaseException as error:  # Each caller has to hear of it, whatever it is.
+            if len(operations) == 1:
+                return [error]
+            return [outcome for operation in operations for outcome in self._apply([operation])]
 
 
 def _deliver(futures: Sequence[asyncio.Future[None]]) -> None:

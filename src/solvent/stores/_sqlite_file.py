@@ -2,7 +2,6 @@
 The file under an SQLite ledger: made private, recognized before it is written, and written by one process at a time.
 """
 
-import fcntl
 import importlib.resources
 import os
 import secrets
@@ -14,6 +13,7 @@ from typing import Any
 import apsw
 
 from solvent.errors import LedgerCorrupt, StoreUnavailable
+from solvent.stores._gate import Gate
 
 APPLICATION_ID = 0x534F4C56  # "SOLV", so that a foreign database is known before anything is written to it.
 SCHEMA_VERSION = 1
@@ -25,9 +25,6 @@ Row = tuple[Any, ...]  # As the driver gives it: integers, text, bytes and None.
 class SQLiteFile:
     """
     One writing connection to a ledger file, and the gate before it.
-
-    The gate is an ``flock`` on a file beside the ledger: a queue in the kernel that ends with its holder, where
-    SQLite's own waiting polls, and starves all processes but one.
     """
 
     def __init__(self, path: Path, *, synchronous: str) -> None:
@@ -35,7 +32,7 @@ class SQLiteFile:
         self.url = f"sqlite:///{path}"
         with self.mapped():
             _make_private(path)
-            self._gate = os.open(f"{path}-gate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._gate = Gate(path.with_name(f"{path.name}-gate"))
             self.connection = self.connect()
             self._check_kind()
             # The page size can be chosen only before the first page is written, so before WAL.
@@ -65,8 +62,7 @@ class SQLiteFile:
         """
         One write transaction. A commit that fails is rolled back, so an error always means that nothing was recorded.
         """
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
-        try:
+        with self._gate.held(patience_seconds=BUSY_MILLISECONDS / 1000):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -75,8 +71,6 @@ class SQLiteFile:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
-        finally:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
@@ -87,7 +81,7 @@ class SQLiteFile:
             yield
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise LedgerCorrupt(ledger=str(self.path), found=f"{error}") from error
-        except (apsw.BusyError, apsw.LockedError) as error:
+        except (apsw.BusyError, apsw.LockedError, TimeoutError) as error:
             reason = f"another program has it locked for over {BUSY_MILLISECONDS // 1000} s"
             raise StoreUnavailable(ledger=self.url, reason=reason) from error
         except OSError as error:
@@ -97,9 +91,7 @@ class SQLiteFile:
 
     def close(self) -> None:
         self.connection.close()
-        if self._gate >= 0:
-            os.close(self._gate)
-            self._gate = -1
+        self._gate.close()
 
     def _check_kind(self) -> None:
         found = self.connection.pragma("application_id")

@@ -130,7 +130,7 @@ class MemoryStore:
             postings, _ = _ledger.closing(known.postings, booked=booked)
         else:
             kind, postings = "correct", _ledger.correction(known.postings, booked=booked)
-        return self._write_closing(kind, operation.id, known, postings, operation.call)
+        return self._write_closing(kind, operation.id, known, postings, _ledger.closing_call(operation))
 
     def _write_closing(
         self, kind: Kind, id: str, known: _Reservation, postings: tuple[Posting, ...], call: CallRecord

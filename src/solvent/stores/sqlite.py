@@ -150,7 +150,7 @@ class SQLiteStore:
             postings, _ = _ledger.closing(last, booked=booked)
         else:
             kind, postings = "correct", _ledger.correction(last, booked=booked)
-        return self._write_closing(kind, operation.id, known.scope, postings, operation.call)
+        return self._write_closing(kind, operation.id, known.scope, postings, _ledger.closing_call(operation))
 
     def _write_closing(self, kind: str, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord) -> Closed:
         rows: list[Row] = [

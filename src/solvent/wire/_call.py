@@ -51,6 +51,7 @@ class Call:
         items: The messages, in order.
         output_tokens_max: The request's own cap for one choice; ``None`` when it names none.
         output_cap_required: The format cannot do without a cap (Anthropic).
+        output_tokens_min: The provider takes no cap below this.
         structured_output: A shorter reply would be a broken one.
         choices: How many replies are asked for.
         hidden_input: Why the input is not all in the request (``previous_response_id``); ``None`` when it is.
@@ -72,6 +73,7 @@ class Call:
     items: tuple[Item, ...] = ()
     output_tokens_max: int | None = None
     output_cap_required: bool = False
+    output_tokens_min: int = 0
     structured_output: bool = False
     choices: int = 1
     hidden_input: str | None = None

@@ -75,6 +75,8 @@ class AnthropicMessages:
             items=items,
             output_tokens_max=cap(request, "max_tokens"),
             output_cap_required=True,
+            # A cap has to be above what the model may think with.
+            output_tokens_min=count(mapping(request.get("thinking")), "budget_tokens") + 1,
             structured_output=_is_structured(request),
             hidden_input=pieces.hidden,
             server_tools=_server_tools(request, tools),
