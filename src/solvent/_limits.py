@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Literal, Self
+from typing import Literal, Self, cast
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -64,6 +64,14 @@ class Limit:
         if self.window not in WINDOWS:
             raise ValueError(f"window must be one of minute, hour, day, week, month, got {self.window!r}")
         check_time_zone(self.time_zone)
+
+    @classmethod
+    def of_account(cls, meter: str, window_key: str, amount: int, *, source: str) -> Self:
+        """
+        A limit as an account and a journal's posting name it.
+        """
+        window, _, time_zone = window_key.partition("@")
+        return cls(meter=cast(Meter, meter), amount=amount, window=window, time_zone=time_zone or "UTC", source=source)
 
     @property
     def window_key(self) -> str:

@@ -146,7 +146,7 @@ def test_a_ledger_url_that_names_no_store_ends_with_4(shell: Shell, words: tuple
     assert shell(*words, "--ledger", "mysql://x") == (
         4,
         "",
-        "solvent: ledger: expected a URL that begins with memory://, sqlite://, got 'mysql://x'\n",
+        "solvent: ledger: expected a file that ends in .db, or a URL such as sqlite:////absolute/path.db, got 'mysql://x'\n",
     )
 
 

@@ -80,7 +80,7 @@ def test_what_no_honest_client_sends_is_refused_and_leaves_no_trace(machine: Mac
     assert [(raw, knocked.status(number)) for number, (raw, _) in enumerate(ABUSES)] == ABUSES
     assert fake.seen == []
     assert machine.entries() == ["open", "close"]
-    assert "  no model call came by\n" in knocked.done.err
+    assert "  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n" in knocked.done.err
     no_key_is_told(knocked, machine.folder)
 
 

@@ -158,7 +158,10 @@ def test_what_is_no_ledger_is_left_as_it_is(machine: Machine, words: tuple[str, 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "ledger: expected a URL that begins with memory://, sqlite://, got 'nonsense'"),
+        (
+            "nonsense",
+            "ledger: expected a file that ends in .db, or a URL such as sqlite:////absolute/path.db, got 'nonsense'",
+        ),
         ("sqlite://x", "ledger: expected sqlite:///relative/path.db or sqlite:////absolute/path.db, got sqlite://x"),
         (
             "sqlite:////proc/none/ledger.db",
@@ -257,7 +260,7 @@ def test_without_limits_calls_are_observed(machine: Machine, fake_provider: Fake
     machine.provider_at(fake.url)
     knocked = knock(machine, request(), options=())
     assert knocked.status() == 200
-    assert "  1 unpriced\n" in knocked.done.err
+    assert "  1 of unknown cost\n" in knocked.done.err
     total = machine.json("report")["total"]
     assert (total["calls"], total["unpriced"], total["tokens"]["output_tokens"]) == (1, 1, 50)
 

@@ -52,7 +52,7 @@ Solvent · run x · exited with 5 · TIME
 
   usd  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  $0.00 of $1.00
 
-  no model call came by
+  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)
 
   see it again: solvent report --run x
 """

@@ -253,7 +253,9 @@ def test_the_last_run_that_was_opened_is_known(store):
     assert store.last_opened() is None
     for scope in ("run:a", "run:b"):
         apply(store, Note(kind="open", id=scope, scope=scope))
-    assert store.last_opened() == "run:b"
+    assert store.last_opened().scope == "run:b"
+    assert store.last_opened("run:a").id == "run:a"
+    assert store.last_opened("run:c") is None
 
 
 def test_a_batch_gives_each_operation_its_own_answer(store):

@@ -138,8 +138,8 @@ def test_a_gate_that_is_held_for_a_moment_is_waited_for(path):
 
 def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    store = open_store("sqlite:///ledger.db")
-    assert store.url == f"sqlite:///{tmp_path}/ledger.db"
+    for url in ("sqlite:///ledger.db", "ledger.db"):
+        assert open_store(url).url == f"sqlite:///{tmp_path}/ledger.db"
 
 
 def test_a_path_that_cannot_be_made_is_told():
@@ -147,7 +147,7 @@ def test_a_path_that_cannot_be_made_is_told():
         open_store("sqlite:////proc/solvent/ledger.db")
 
 
-@pytest.mark.parametrize("url", ["sqlite://ledger.db", "sqlite:///", "postgres://x", "ledger.db", ""])
+@pytest.mark.parametrize("url", ["sqlite://ledger.db", "sqlite:///", "postgres://x", "ledger", ""])
 def test_a_url_that_names_no_store_is_refused(url):
     with pytest.raises(SettingsError, match="expected"):
         open_store(url)

@@ -134,7 +134,7 @@ def test_twenty_refusals_in_a_row_end_a_program_that_does_not_listen(desk: Desk,
     fake = fake_provider()
     desk.providers_at(fake.url)
     ran = desk.run("--calls", "2", command=PERSISTING)
-    assert (ran.code, ran.report["exit_reason"], len(fake.seen)) == (EXIT_BUDGET, "budget", 2)
+    assert (ran.code, ran.report["exit_reason"], len(fake.seen)) == (EXIT_BUDGET, "refusals", 2)
     assert 20 <= ran.refused < 100
 
 

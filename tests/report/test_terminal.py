@@ -86,7 +86,8 @@ Solvent · run triage · stopped by the budget · 4 min 12 s
      1 × price unknown: 'gpt-9' has no price, and a limit in dollars is in
          force.
 
-  4 shrunk to fit · 7 waited for room · 1 unpriced · 2 estimated (cut): $0.06
+  4 given an output cap to fit · 7 waited for room · 1 of unknown cost
+  2 booked at the most it could cost (cut off): $0.06
   1 expired, charged in full: $0.03 · 1 above what was reserved, by $0.0012
   1 still open, reserved $0.03 · 1 never sent
 
@@ -109,7 +110,8 @@ Solvent · run triage · stopped by the budget · 4 min 12 s
     31 × budget exceeded: run:triage has $0.01 left of $1.00; this call needs up to $0.0300.
      1 × price unknown: 'gpt-9' has no price, and a limit in dollars is in force.
 
-  4 shrunk to fit · 7 waited for room · 1 unpriced · 2 estimated (cut): $0.06 · 1 expired, charged in full: $0.03
+  4 given an output cap to fit · 7 waited for room · 1 of unknown cost
+  2 booked at the most it could cost (cut off): $0.06 · 1 expired, charged in full: $0.03
   1 above what was reserved, by $0.0012 · 1 still open, reserved $0.03 · 1 never sent
 
   see it again: solvent report --run triage
@@ -165,7 +167,7 @@ def test_a_run_without_calls_says_so() -> None:
 
     assert render(report, width=80, color=False) == (
         "\nSolvent · run triage · exited with 0 · 1.0 s\n"
-        "\n  no model call came by\n"
+        "\n  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n"
         "\n  see it again: solvent report --run triage\n"
     )
 

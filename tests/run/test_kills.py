@@ -125,7 +125,7 @@ def settled_as_gone(machine: Machine, done: Done, *, header: str, reason: str) -
     The client left in mid-call, so the call is booked at its bound, and the report says so.
     """
     assert done.err.startswith(f"\nSolvent · run same · {header} · ")
-    assert "  1 estimated (client_gone): $0.03\n" in done.err
+    assert "  1 booked at the most it could cost (left by the program): $0.03\n" in done.err
     assert (done.out, money(machine)) == ("", (3 * CENT, 0))
     report = machine.json("report")
     assert (report["exit_reason"], report["exit_code"]) == (reason, done.code)
@@ -134,7 +134,7 @@ def settled_as_gone(machine: Machine, done: Done, *, header: str, reason: str) -
 
 
 @pytest.mark.parametrize(
-    ("victim", "header", "reason"), [("command", "signal with 137", "signal"), ("guardian", "lost with 137", "lost")]
+    ("victim", "header", "reason"), [("command", "ended by SIGKILL", "signal"), ("guardian", "lost with 137", "lost")]
 )
 def test_a_killed_command_leaves_its_call_settled_at_the_bound(
     machine: Machine, fake_provider: Fakes, victim: str, header: str, reason: str
@@ -170,7 +170,7 @@ def test_a_command_that_a_passed_signal_ends_has_its_number_as_code(machine: Mac
     machine.assert_nothing_runs()
     assert done.code == 128 + number
     assert done.err.startswith("\nSolvent · run sh-")
-    assert f" · signal with {done.code} · " in done.err
+    assert f" · ended by {signal.Signals(done.code - 128).name} · " in done.err
 
 
 def test_a_run_that_goes_on_after_a_kill_has_what_the_provider_left_it(machine: Machine, fake_provider: Fakes) -> None:

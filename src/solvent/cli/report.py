@@ -41,10 +41,10 @@ def report(
 
 
 def _last(store: Store, url: str) -> str:
-    scope = store.last_opened()
-    if scope is None:
+    opened = store.last_opened()
+    if opened is None:
         fail(f"no run was opened in {url} yet.{_NO_RUN}", EXIT_FAILED)
-    return scope
+    return opened.scope
 
 
 def _named(store: Store, run: str, url: str) -> str:

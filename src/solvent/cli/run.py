@@ -54,13 +54,19 @@ def run(
     retries: Annotated[str | None, _limit("Requests that repeat a failed one.")] = None,
     parallel: Annotated[str | None, _limit("Calls open at the same time.")] = None,
     time: Annotated[str | None, _limit("Time, such as 90s, 10m or 1h30m.", "TIME")] = None,
-    name: Annotated[str | None, _way("Name the run; the budget of an existing one goes on.")] = None,
+    name: Annotated[
+        str | None,
+        _way(
+            "Name the run; the budget of an existing one goes on: what it spent, and its limits unless set anew.",
+            metavar="NAME",
+        ),
+    ] = None,
     price: Annotated[
         list[str] | None,
         _way("A model's price, dollars per million tokens; may be repeated.", metavar="MODEL=IN/OUT"),
     ] = None,
     policy: Annotated[Path | None, _way("Limits and prices from a solvent.yaml.", metavar="FILE")] = None,
-    ledger: Annotated[str | None, _way("The ledger, instead of the default one.", metavar="URL")] = None,
+    ledger: Annotated[str | None, _way("The ledger: a .db file, or a URL.", metavar="URL")] = None,
     keys: Annotated[
         Literal["swap", "pass"], _way("Give the program stand-ins for its provider keys, or the keys themselves.")
     ] = "swap",
@@ -71,9 +77,9 @@ def run(
         str | None, _way("How long a call may wait for room that open calls hold (30s).", metavar="TIME")
     ] = None,
     report: Annotated[Path | None, _output("Write the report to FILE, not to standard error.", metavar="FILE")] = None,
-    as_json: Annotated[bool, _output("The report as JSON.", "--json")] = False,
+    as_json: Annotated[bool, _output("The report as JSON; with --report in a file of its own.", "--json")] = False,
     live: Annotated[bool, _output("A line on standard error for every call.", "--live")] = False,
-    quiet: Annotated[bool, _output("No report.", "--quiet")] = False,
+    quiet: Annotated[bool, _output("No report on standard error.", "--quiet")] = False,
 ) -> None:
     """
     Run a program and hold its model calls to a budget.
@@ -214,7 +220,7 @@ def _tell(settings: RunSettings, ledger: "Ledger", ended: "Ended") -> None:
         print(f"solvent: {settings.command[0]}: command not found", file=sys.stderr)
     elif ended.reason == "not_executable":
         print(f"solvent: {settings.command[0]}: {ended.detail or 'cannot be executed'}", file=sys.stderr)
-    if settings.quiet:
+    if settings.quiet and settings.report is None:
         return
     from solvent.report import summarize, to_json, write
 

@@ -2,6 +2,7 @@
 ``solvent.yaml`` as text scalars, strictly: what is not understood is an error with its line, and nothing is guessed.
 """
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -47,6 +48,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._time_zone = "UTC"
+        self._keys: dict[int, yaml.Node] = {}  # By value, the name that it stands under, for its line.
 
     def parse(self, data: bytes) -> yaml.Node:
         try:
@@ -187,16 +189,19 @@ class _Reader:
             if key.value in seen:
                 self._fail(key, f"{path}.{key.value}".lstrip("."), "each name once", "it a second time")
             seen.add(key.value)
+            self._keys[id(value)] = key
             yield key.value, value
 
     def _known(self, settings: dict[str, yaml.Node], path: str, known: Collection[str]) -> None:
         for name in settings:
             here = f"{path}.{name}".lstrip(".")
-            line = settings[name]
+            line = self._keys[id(settings[name])]
             if not path and name in _LATER:
                 self._fail(line, here, "a setting that is in force by now; this one comes with a later version", name)
             if name not in known:
-                self._fail(line, here, f"one of {', '.join(sorted(known))}", name)
+                close = difflib.get_close_matches(name, known, n=1)
+                got = f"{name}; did you mean {close[0]}?" if close else name
+                self._fail(line, here, f"one of {', '.join(sorted(known))}", got)
 
     def _text(self, node: yaml.Node, path: str) -> str:
         if not isinstance(node, yaml.ScalarNode):

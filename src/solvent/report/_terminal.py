@@ -6,6 +6,7 @@ Drawn by hand: rich alone would take 70 ms to import, and this stands at the end
 
 import os
 import shlex
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -17,6 +18,8 @@ from solvent._limits import GAUGES, Scope
 from solvent._printable import printable
 from solvent.report._records import Report, Share, Use
 
+# A program that has its provider's address written into it goes past the gateway, and is not seen.
+_NO_CALL = "no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)"
 WIDTH_PIPED = 80
 WIDTH_MIN, WIDTH_MAX = 60, 120
 BAR_MIN, BAR_MAX = 8, 40
@@ -27,6 +30,19 @@ _ENDED = {
     "deadline": "stopped at its deadline",
     "not_executable": "the command cannot be executed",
     "not_found": "the command was not found",
+    "refusals": "ended after 20 refusals in a row",
+}
+# Why a cost is a bound rather than a count, in words.
+_ESTIMATED = {
+    "choices": "of several choices",
+    "client_gone": "left by the program",
+    "cut": "cut off",
+    "expired": "expired",
+    "price_unknown": "at an unknown price",
+    "provider_error": "failed at the provider",
+    "stopped": "ended with the run",
+    "usage_absurd": "told an impossible usage",
+    "usage_missing": "told no usage",
 }
 _COLORS = {"bold": "1", "dim": "2", "green": "32", "red": "31", "yellow": "33"}
 _COLUMNS = ("calls", "input", "cached", "output", "cost")
@@ -105,7 +121,7 @@ def render(report: Report, *, width: int, color: bool, ascii: bool = False, ledg
         _models(report, pen, width - 2) or _no_call(report),
         _refused(report, pen, width - 2),
         _events(report, pen, width - 2),
-        [pen.paint("dim", _again(report, pen, ledger))],
+        [pen.paint("dim", again)] if (again := _again(report, pen, ledger)) else [],
     ]
     lines = "\n\n".join("\n".join(f"  {line}" for line in block) for block in blocks if block)
     return f"\n{lines.removeprefix('  ')}\n"
@@ -117,6 +133,8 @@ def _header(report: Report, pen: _Pen, width: int) -> str:
     else:
         code = f" with {report.exit_code}" if report.exit_code is not None else ""
         end = _ENDED.get(report.exit_reason or "", f"{report.exit_reason or 'ended'}{code}")
+        if report.exit_reason == "signal" and report.exit_code is not None:
+            end = f"ended by {_signal(report.exit_code - 128)}"
     again = f"opened {report.openings} times" if report.openings > 1 else ""
     time = show_seconds(report.elapsed_seconds) if report.openings else ""
     rest = pen.dot.join(["", *filter(None, (pen.plain(end), again, time))])
@@ -222,7 +240,7 @@ def _no_call(report: Report) -> list[str]:
     """
     The warning that the program asked for nothing here, which a program whose calls were refused did.
     """
-    return [] if report.refused or report.released or report.open.count else ["no model call came by"]
+    return [] if report.refused or report.released or report.open.count else [_NO_CALL]
 
 
 def _cells_of(use: Use) -> tuple[str, ...]:
@@ -246,11 +264,14 @@ def _refused(report: Report, pen: _Pen, width: int) -> list[str]:
 
 def _events(report: Report, pen: _Pen, width: int) -> list[str]:
     seen = (
-        (report.before.calls, f"before this opening: {show_dollars(report.before.cost_nanodollars)}"),
-        (report.rungs.get("shrink", 0), "shrunk to fit"),
+        (report.before.calls, f"made before this opening: {show_dollars(report.before.cost_nanodollars)}"),
+        (report.rungs.get("shrink", 0), "given an output cap to fit"),
         (report.rungs.get("wait", 0), "waited for room"),
-        (report.total.unpriced, "unpriced"),
-        *((share.count, _with(f"estimated ({reason})", share)) for reason, share in _estimated(report)),
+        (report.total.unpriced, "of unknown cost"),
+        *(
+            (share.count, _with(f"booked at the most it could cost ({_ESTIMATED.get(reason, reason)})", share))
+            for reason, share in _estimated(report)
+        ),
         (report.expired.count, _with("expired, charged in full", report.expired)),
         (report.corrected, "corrected after expiring"),
         (report.overruns.count, _with("above what was reserved, by", report.overruns, joint=" ")),
@@ -258,6 +279,13 @@ def _events(report: Report, pen: _Pen, width: int) -> list[str]:
         (report.released, "never sent"),
     )
     return _joined((pen.plain(f"{count:,} {text}") for count, text in seen if count), pen, width)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _estimated(report: Report) -> list[tuple[str, Share]]:
@@ -283,6 +311,8 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _again(report: Report, pen: _Pen, ledger: str | None) -> str:
+    if ledger is not None and ledger.startswith("memory:"):
+        return ""
     place = f" --ledger {shlex.quote(ledger)}" if ledger else ""
     return f"see it again: solvent report --run {shlex.quote(pen.plain(_shown_name(report.scope, bare=True)))}{place}"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from solvent._ids import new_id
 from solvent._ledger import Account, CallRecord, Charge, Note
+from solvent._limits import Limit
 from solvent.errors import SolventError
 from solvent.policy import LimitsInForce
 from solvent.run._guardian import FORWARDED
@@ -39,7 +40,8 @@ class Ended:
 
     Attributes:
         code: For the shell: the command's own, or 3 where the budget ended it.
-        reason: ``exited``, ``signal``, ``budget``, ``deadline``, ``not_found``, ``not_executable`` or ``lost``.
+        reason: ``exited``, ``signal``, ``budget`` (``--on-refusal stop``), ``refusals`` (20 in a row), ``deadline``,
+            ``not_found``, ``not_executable`` or ``lost``.
         detail: What the system said, where it said something.
         trouble: The last time that the ledger did not answer, in words; calls that it could not book then stay
             reserved and are charged in full.
@@ -66,6 +68,7 @@ def run(
     listening, token = bind_loopback(), secrets.token_urlsafe(24)
     port: int = listening.getsockname()[1]
     prepared = prepare(environ, port=port, token=token, scope=str(settings.scope), keys=settings.keys)
+    settings = continued(settings, ledger)
     write_open(ledger, settings)
     early = catch_signals()
     # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
@@ -75,6 +78,24 @@ def run(
         ended = runner.run(session.main(prepared, listening, token))
     listening.close()
     return write_close(ledger, settings, ended)
+
+
+def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
+    """
+    The settings with those limits of the run's last opening that nothing limits anew: its budget goes on.
+    """
+    opened = ledger.store.last_opened(str(settings.scope))
+    if opened is None:
+        return settings
+    in_force = LimitsInForce(settings.policy)
+    in_force.open(settings.scope, settings.limits)
+    new = {Account(place, limit.meter, limit.window_key) for place, limit in in_force.of(settings.scope)}
+    kept = tuple(
+        Limit.of_account(posting.account.meter, posting.account.window, posting.limit, source="as before")
+        for posting in opened.postings
+        if posting.limit is not None and posting.account not in new and posting.account.scope == opened.scope
+    )
+    return replace(settings, limits=settings.limits + kept)
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
@@ -200,8 +221,10 @@ class _Session:
             if event.began >= self._answered:
                 self._refusals += 1
                 self._answered = event.answered
-            if self._settings.on_refusal == "stop" or self._refusals >= REFUSALS_MAX:
+            if self._settings.on_refusal == "stop":
                 self._decide("budget")
+            elif self._refusals >= REFUSALS_MAX:
+                self._decide("refusals")
 
 
 def catch_signals() -> list[int]:

@@ -34,17 +34,20 @@ STORES: dict[str, Callable[[str, Clock | None], Store]] = {
 
 def open_store(url: str, *, clock: Clock | None = None) -> Store:
     """
-    The store that a ledger's URL names: ``memory://``, ``sqlite:///path`` (four slashes: absolute).
+    The store that a ledger's URL names: ``memory://``, ``sqlite:///path`` (four slashes: absolute); or a path to a
+    ``.db`` file.
 
     Raises:
         SettingsError: The URL names no store.
         StoreUnavailable: The store did not answer.
         LedgerCorrupt: What is there is no ledger.
     """
+    if "://" not in url and url.endswith(".db"):
+        url = f"sqlite:///{url}"  # A path says as much.
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in STORES:
-        schemes = ", ".join(f"{name}://" for name in STORES)
-        raise SettingsError(where="ledger", expected=f"a URL that begins with {schemes}", got=repr(url))
+        expected = "a file that ends in .db, or a URL such as sqlite:////absolute/path.db"
+        raise SettingsError(where="ledger", expected=expected, got=repr(url))
     return STORES[scheme](rest, clock)
 
 

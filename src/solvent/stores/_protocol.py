@@ -46,9 +46,9 @@ class Store(Protocol):
         The journal in order: the entries of a scope and of all below it, with ``seq`` above ``after``.
         """
 
-    def last_opened(self) -> str | None:
+    def last_opened(self, scope: str | None = None) -> Entry | None:
         """
-        The scope of the last run that was opened; ``None`` when there was none.
+        The entry of the last run that was opened, or of this one's last opening; ``None`` when there was none.
         """
 
     def verify(self) -> str | None:

@@ -182,9 +182,10 @@ class MemoryStore:
             entries = self._entries[after:]
         yield from (entry for entry in entries if under(entry.scope, scope))
 
-    def last_opened(self) -> str | None:
+    def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock:
-            return next((entry.scope for entry in reversed(self._entries) if entry.kind == "open"), None)
+            opened = (entry for entry in reversed(self._entries) if entry.kind == "open")
+            return next((entry for entry in opened if scope in (None, entry.scope)), None)
 
     def verify(self) -> str | None:
         with self._lock:

@@ -251,10 +251,11 @@ class SQLiteStore:
                 yield read_entry(row, account_of=names)
             reader.close()
 
-    def last_opened(self) -> str | None:
+    def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock, self._file.mapped():
-            row = self._file.row("SELECT scope FROM entry WHERE kind = 'open' ORDER BY seq DESC LIMIT 1")
-            return None if row is None else row[0]
+            select = f"{SELECT} WHERE kind = 'open' AND coalesce(scope = ?, true) ORDER BY seq DESC LIMIT 1"
+            row = self._file.row(select, scope)
+            return None if row is None else read_entry(row, account_of=self._name)
 
     def verify(self) -> str | None:
         with self._file.mapped():
