@@ -24,5 +24,5 @@ def test_the_demo_stops_an_agent_that_never_stops(tmp_path: Path) -> None:
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0, done.stderr
-    assert "the agent was refused: Error code: 402" in done.stdout
+    assert "the agent was refused: Error code: 402" in done.stdout + done.stderr
     assert "of $0.02: within the limit" in done.stdout
