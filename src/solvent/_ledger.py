@@ -308,13 +308,6 @@ def limit_in_force(charge_limit: int | None, *, override: int | None, topped_up:
     return None if limit is None else min(limit + topped_up, AMOUNT_MAX)
 
 
-def closing_call(operation: Settle | Release) -> CallRecord:
-    """
-    What the journal keeps of a closing: of a release its reason too.
-    """
-    return replace(operation.call, reason=operation.reason) if isinstance(operation, Release) else operation.call
-
-
 def first_failing(charges: Sequence[Charge], balances: Sequence[Balance]) -> int | None:
     """
     The position of the first charge that does not fit, or ``None`` when all of them hold.

@@ -33,14 +33,8 @@ from solvent._ledger import (
 from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
 from solvent.stores._audit import first_difference, rebuild
+from solvent.stores._closing import CLOSED_BY, booked_by, closing_call, closing_kind
 from solvent.stores._protocol import under
-
-_CLOSED_BY: dict[Kind, State] = {
-    "settle": "settled",
-    "release": "released",
-    "expire": "expired",
-    "correct": "corrected",
-}
 
 
 @dataclass(slots=True)
@@ -114,28 +108,23 @@ class MemoryStore:
         return Reserved(id=operation.id, state="open", balances=after)
 
     def _close(self, operation: Settle | Release) -> Closed:
-        kind: Kind = "settle" if isinstance(operation, Settle) else "release"
+        kind = closing_kind(operation)
         known = self._known(operation.id)
-        if known.state in (_CLOSED_BY[kind], "corrected"):
+        if known.state in (CLOSED_BY[kind], "corrected"):
             return self._closed(operation.id, known)
         if known.state not in ("open", "expired"):
-            raise ReservationClosed(id=operation.id, state=known.state, wanted=_CLOSED_BY[kind])
-
-        def booked(account: Account, reserved: int) -> int:
-            if isinstance(operation, Release):
-                return 0
-            return _ledger.settled_amount(account, reserved=reserved, actual=operation.actual)
-
+            raise ReservationClosed(id=operation.id, state=known.state, wanted=CLOSED_BY[kind])
+        booked = booked_by(operation)
         if known.state == "open":
             postings, _ = _ledger.closing(known.postings, booked=booked)
         else:
             kind, postings = "correct", _ledger.correction(known.postings, booked=booked)
-        return self._write_closing(kind, operation.id, known, postings, _ledger.closing_call(operation))
+        return self._write_closing(kind, operation.id, known, postings, closing_call(operation))
 
     def _write_closing(
         self, kind: Kind, id: str, known: _Reservation, postings: tuple[Posting, ...], call: CallRecord
     ) -> Closed:
-        known.postings, known.state = postings, _CLOSED_BY[kind]
+        known.postings, known.state = postings, CLOSED_BY[kind]
         known.run_total = self._write(kind, id, known.request.scope, postings, call)
         return self._closed(id, known)
 
@@ -215,7 +204,7 @@ class MemoryStore:
             sums[0] += posting.reserved
             sums[1] += posting.spent
             sums[2] += posting.overrun
-            if kind in _CLOSED_BY and _ledger.carries_run_total(posting.account):
+            if kind in CLOSED_BY and _ledger.carries_run_total(posting.account):
                 run_total = sums[1]
         self._entries.append(
             Entry(

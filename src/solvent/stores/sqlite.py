@@ -25,6 +25,7 @@ from solvent._ledger import (
     Done,
     Entry,
     Extend,
+    Kind,
     Note,
     Operation,
     Posting,
@@ -38,18 +39,13 @@ from solvent._ledger import (
 from solvent._limits import buckets
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
 from solvent.stores._audit import first_difference, rebuild
+from solvent.stores._closing import CLOSED_BY, booked_by, closing_call, closing_kind
 from solvent.stores._journal import SELECT, call_row, json_text, read_entry, read_postings
 from solvent.stores._owner import is_alive, this_process
 from solvent.stores._sqlite_batch import Batch, Row
 from solvent.stores._sqlite_file import SQLiteFile
 
 _BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
-_CLOSED_BY: dict[str, State] = {
-    "settle": "settled",
-    "release": "released",
-    "expire": "expired",
-    "correct": "corrected",
-}
 
 
 class SQLiteStore:
@@ -131,28 +127,25 @@ class SQLiteStore:
         return Reserved(id=operation.id, state="open", balances=tuple(after))
 
     def _close(self, operation: Settle | Release) -> Closed:
-        kind = "settle" if isinstance(operation, Settle) else "release"
+        kind = closing_kind(operation)
         known = self._batch.reservation(operation.id)
         if known is None:
             raise ReservationNotFound(id=operation.id)
         state, last = known.state, read_postings(known.postings, account_of=self._name)
-        if state in (_CLOSED_BY[kind], "corrected"):
+        if state in (CLOSED_BY[kind], "corrected"):
             return self._closed(operation.id, state, last, known.run_total_nanodollars)
         if state not in ("open", "expired"):
-            raise ReservationClosed(id=operation.id, state=state, wanted=_CLOSED_BY[kind])
-
-        def booked(account: Account, reserved: int) -> int:
-            if isinstance(operation, Release):
-                return 0
-            return _ledger.settled_amount(account, reserved=reserved, actual=operation.actual)
-
+            raise ReservationClosed(id=operation.id, state=state, wanted=CLOSED_BY[kind])
+        booked = booked_by(operation)
         if state == "open":
             postings, _ = _ledger.closing(last, booked=booked)
         else:
             kind, postings = "correct", _ledger.correction(last, booked=booked)
-        return self._write_closing(kind, operation.id, known.scope, postings, _ledger.closing_call(operation))
+        return self._write_closing(kind, operation.id, known.scope, postings, closing_call(operation))
 
-    def _write_closing(self, kind: str, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord) -> Closed:
+    def _write_closing(
+        self, kind: Kind, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord
+    ) -> Closed:
         rows: list[Row] = [
             (self._id(p.account), p.bucket, p.reserved, p.spent, p.overrun, p.limit, p.bucket) for p in postings
         ]
@@ -162,7 +155,7 @@ class SQLiteStore:
             if _ledger.carries_run_total(posting.account):
                 run_total = sums.spent + posting.spent
         self._insert(kind, id, scope, rows, call, run_total=run_total)
-        return self._closed(id, _CLOSED_BY[kind], postings, run_total)
+        return self._closed(id, CLOSED_BY[kind], postings, run_total)
 
     def _closed(self, id: str, state: State, postings: tuple[Posting, ...], run_total: int | None) -> Closed:
         balances = []
