@@ -40,11 +40,9 @@ from solvent.errors import (
     BudgetExceeded,
     DeadlinePassed,
     OutcomeUnknown,
-    PriceUnknown,
     ReservationNotFound,
     SolventError,
     StoreUnavailable,
-    Unbounded,
 )
 from solvent.events import CallAdmitted, CallClosed, CallRefused, Listeners, PriceAssumed, StoreFailed
 from solvent.policy import LimitsInForce, Policy
@@ -310,9 +308,8 @@ class Guard:
         if isinstance(error, BudgetExceeded) and error.scope != CALL and not isinstance(error, DeadlinePassed):
             account = Account(error.scope, error.meter, error.window)
             charges = (Charge(account=account, amount=0, limit=error.limit),)
-        code = refusal_code(error)
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
-        record = replace(record, decision="refused", reason=reason, status=code, ended=self._clock.now_ns())
+        record = replace(record, decision="refused", reason=reason, status=error.code, ended=self._clock.now_ns())
         if not isinstance(error, StoreUnavailable | OutcomeUnknown):
             try:
                 await self._apply(Note(kind="refuse", id=id, scope=str(scope), charges=charges, call=record))
@@ -339,22 +336,3 @@ class Guard:
         self._failed.move_to_end(fingerprint)
         if len(self._failed) > FAILED_MAX:
             self._failed.popitem(last=False)
-
-
-def refusal_code(error: SolventError) -> str:
-    """
-    The word for a refusal in journals, events and HTTP answers.
-    """
-    match error:
-        case DeadlinePassed():
-            return "deadline_passed"
-        case BudgetExceeded(held=True):
-            return "budget_held"
-        case BudgetExceeded():
-            return "budget_exceeded"
-        case PriceUnknown():
-            return "price_unknown"
-        case Unbounded():
-            return "unbounded"
-        case _:
-            return "ledger_unavailable"

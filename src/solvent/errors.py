@@ -29,7 +29,12 @@ from solvent._limits import show_amount
 class SolventError(Exception):
     """
     The root of the tree: every error that Solvent raises by itself.
+
+    Attributes:
+        code: The word for it in journals, events and HTTP answers.
     """
+
+    code = "internal_error"
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -113,6 +118,10 @@ class BudgetExceeded(SolventError):
         )
 
     @property
+    def code(self) -> str:  # type: ignore[override]  # What is a constant elsewhere depends on `held` here.
+        return "budget_held" if self.held else "budget_exceeded"
+
+    @property
     def remaining(self) -> int:
         return self.limit - self.spent - self.reserved
 
@@ -157,11 +166,15 @@ class LoopDetected(BudgetExceeded):
     Raised when the same request came more often than the policy allows.
     """
 
+    code = "loop_detected"
+
 
 class DeadlinePassed(BudgetExceeded):
     """
     Raised when a call is asked for after the scope's time ran out. ``limit`` and ``spent`` are whole seconds.
     """
+
+    code = "deadline_passed"
 
     @classmethod
     def after(cls, *, scope: str, seconds: int, source: str = "") -> "DeadlinePassed":
@@ -181,6 +194,8 @@ class PriceUnknown(SolventError):
     """
     Raised before a call whose model has no price, under a limit in money.
     """
+
+    code = "price_unknown"
 
     def __init__(self, *, model: str, provider: str = "", close: Sequence[str] = (), what: str = "") -> None:
         super().__init__(model=model, provider=provider, close=tuple(close), what=what)
@@ -209,6 +224,8 @@ class Unbounded(SolventError):
         meter: The limited meter.
         remedy: The setting that caps it.
     """
+
+    code = "unbounded"
 
     def __init__(self, *, part: str, meter: str, remedy: str) -> None:
         super().__init__(part=part, meter=meter, remedy=remedy)
@@ -273,6 +290,8 @@ class StoreUnavailable(SolventError):
     Raised when the ledger did not answer and nothing was recorded.
     """
 
+    code = "ledger_unavailable"
+
     def __init__(self, *, ledger: str, reason: str) -> None:
         super().__init__(ledger=ledger, reason=reason)
 
@@ -290,6 +309,8 @@ class OutcomeUnknown(SolventError):
     """
     Raised when the ledger did not answer and may have recorded the operation.
     """
+
+    code = "ledger_unavailable"
 
     def __init__(self, *, ledger: str, id: str, reason: str) -> None:
         super().__init__(ledger=ledger, id=id, reason=reason)

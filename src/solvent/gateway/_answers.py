@@ -10,8 +10,6 @@ import msgspec
 
 from solvent.errors import (
     BudgetExceeded,
-    DeadlinePassed,
-    LoopDetected,
     OutcomeUnknown,
     PriceUnknown,
     SolventError,
@@ -62,25 +60,15 @@ def answer_to(error: SolventError) -> Answer:
     match error:
         case BudgetExceeded():
             return _exceeded(error)
-        case PriceUnknown():
-            return plain_answer(402, "price_unknown", str(error))
-        case Unbounded():
-            return plain_answer(402, "unbounded", str(error))
+        case PriceUnknown() | Unbounded():
+            return plain_answer(402, error.code, str(error))
         case StoreUnavailable() | OutcomeUnknown():
-            return Answer(
-                status=503, code="ledger_unavailable", message=str(error), metadata={}, headers=(_AGAIN, _SOON)
-            )
+            return Answer(status=503, code=error.code, message=str(error), metadata={}, headers=(_AGAIN, _SOON))
         case _:
             return plain_answer(500, "internal_error", "Solvent could not decide about this call, so it was not made.")
 
 
 def _exceeded(error: BudgetExceeded) -> Answer:
-    code = (
-        "loop_detected" if isinstance(error, LoopDetected)
-        else "deadline_passed" if isinstance(error, DeadlinePassed)
-        else "budget_held" if error.held
-        else "budget_exceeded"
-    )  # fmt: skip
     unit = "nanodollars" if error.meter == "usd" else error.meter
     reset = error.resets_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if error.resets_at else None
     metadata = {
@@ -96,13 +84,12 @@ def _exceeded(error: BudgetExceeded) -> Answer:
         **({"resets_at": reset} if reset else {}),
     }
     told = tuple((f"x-solvent-{name.replace('_', '-')}", value) for name, value in metadata.items() if value)
-    held = code == "budget_held"
     return Answer(
-        status=429 if held else 402,
-        code=code,
+        status=429 if error.held else 402,
+        code=error.code,
         message=str(error),
         metadata=metadata,
-        headers=((_SOON,) if held else (_FINAL,)) + told,
+        headers=((_SOON,) if error.held else (_FINAL,)) + told,
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from solvent.gateway._environment import Prepared
 
 EXIT_BUDGET = 3
-# A program that asks twenty times in a row for what it cannot have has not understood, and will not.
+# A program that asks in vain so often in a row does not look at the answers, and would ask for ever.
 REFUSALS_MAX = 20
 # A command that is over before it could ask for anything needs no gateway; one that asks at once waits so long.
 LOAD_SECONDS = 0.03
