@@ -24,7 +24,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, amounts exact to the nanodollar.")] = False,
 ) -> None:
     """
-    Show what a run spent of its limits, on which models, and what was refused.
+    Show what a run spent and what was refused.
     """
     if last and run is not None:
         raise typer.BadParameter("--last and --run exclude each other")
