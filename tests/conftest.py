@@ -1,9 +1,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from fake_provider import Answer, Answers, Fake
 from fake_provider import fake_provider as run_fake_provider
+from machine import Machine
 from servers import RealModel, Recorder, why_no_real_model
 from servers import llmock as run_llmock
 from servers import real_model as run_real_model
@@ -50,3 +52,15 @@ def real_model() -> Iterator[RealModel]:
         pytest.skip(reason)
     with run_real_model() as model:
         yield model
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """
+    A machine on which nothing is left running.
+    """
+    machine = Machine(tmp_path)
+    try:
+        yield machine
+    finally:
+        machine.close()

@@ -86,6 +86,14 @@ def test_an_inner_run_that_is_started_again_goes_on_with_its_budget(desk: Desk, 
     assert len(fake.seen) == 2
 
 
+def test_an_inner_run_that_is_started_again_without_its_limits_keeps_them(desk: Desk, fake: Fake) -> None:
+    inner = nested("--calls", "2", "--name", "inner", command=AGENT)
+    without = nested("--name", "inner", command=AGENT)
+    ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=one_after_the_other(inner, without))
+    assert [json.loads(line)["statuses"] for line in ran.stdout.splitlines()] == [[200, 200, 402], [402]]
+    assert len(fake.seen) == 2
+
+
 def test_the_time_of_an_inner_run_ends_it_alone(desk: Desk, fake_provider: Fakes) -> None:
     fake = fake_provider(lambda seen: Answer(hangs=seen.body["max_tokens"] == HANGING))
     desk.providers_at(fake.url)

@@ -3,7 +3,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import shlex
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from machine import has_exited
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits by pidfds and looks into /proc")
 
@@ -56,18 +56,6 @@ os.wait()
 
 def python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-S", "-c", code, *arguments]
-
-
-def has_exited(pid: int) -> bool:
-    """
-    Wait for the end of any process, ours or not, collected or not.
-    """
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    with os.fdopen(fd):
-        return bool(select.select([fd], [], [], PATIENCE_SECONDS)[0])
 
 
 class Run:

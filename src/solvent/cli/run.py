@@ -91,7 +91,7 @@ def run(
     """
     if not command:
         raise typer.BadParameter("no command given; write it after the options: solvent run --usd 2 -- python agent.py")
-    limits = {
+    limits: Mapping[Meter, str | None] = {
         "usd": usd,
         "tokens": tokens,
         "input_tokens": input_tokens,
@@ -137,26 +137,14 @@ def _usage(read: Callable[[], T], flag: str | None = None) -> T:
         raise typer.BadParameter(str(error), param_hint=flag) from error
 
 
-def _limits(texts: Mapping[str, str | None]) -> list[Limit]:
+def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
     limits = []
-    for name, text in texts.items():
+    for meter, text in texts.items():
         if text is not None:
-            flag, meter = f"--{name.replace('_', '-')}", _METERS[name]
+            flag = f"--{meter.replace('_', '-')}"
             read = _amounts.nanodollars if meter == "usd" else _amounts.count
             limits.append(Limit(meter=meter, amount=read(text, name=flag), source=flag))
     return limits
-
-
-_METERS: Mapping[str, Meter] = {
-    "calls": "calls",
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "parallel": "parallel",
-    "retries": "retries",
-    "tokens": "tokens",
-    "tool_calls": "tool_calls",
-    "usd": "usd",
-}
 
 
 def _policy(path: Path | None, *, prices: Mapping[str, UserPrice], wait: str | None) -> Policy:
@@ -181,23 +169,26 @@ def _of_the_outer_run(*options: object) -> list[str]:
 
 
 def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str]) -> int:
+    from solvent.run._session import continued
     from solvent.run._session import run as run_session
     from solvent.stores import open_store
     from solvent.stores._batcher import Ledger
 
-    outer, inner = outer_gateway(environ), ""
+    outer = outer_gateway(environ)
     if outer is not None:
         if refused:
             raise typer.BadParameter(f"{', '.join(refused)}: inside another solvent run these belong to the outer one")
-        from solvent.run._nested import open_scope, run_nested
+        from solvent.run._nested import below, open_scope, run_nested
 
-        settings, inner = open_scope(settings, outer)
+        settings = below(settings, environ)
     ledger = Ledger(open_store(settings.ledger))
     try:
         ledger.store.expire()
+        settings = continued(settings, ledger)
         if outer is None:
             ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
         else:
+            inner = open_scope(settings, outer)
             ended = run_nested(settings, ledger, environ, outer=outer, inner=inner)
         try:
             if ended.trouble:

@@ -19,23 +19,44 @@ from solvent.stores._batcher import Ledger
 ANSWER_SECONDS = 5.0
 
 
-def open_scope(settings: RunSettings, gateway: str) -> tuple[RunSettings, str]:
+def below(settings: RunSettings, environ: Mapping[str, str]) -> RunSettings:
     """
-    Open a scope for this run at the outer run's gateway.
+    The settings in the scope of a step below the outer run's.
+
+    Raises:
+        SettingsError: The outer run's scope is none that can have a step.
+    """
+    outer = environ.get("SOLVENT_SCOPE", "")
+    try:
+        return replace(settings, scope=Scope.parse(outer).child("step", settings.scope.parts[-1][1]))
+    except ValueError as error:
+        raise SettingsError(where="SOLVENT_SCOPE", expected="the scope of the outer run", got=str(error)) from error
+
+
+def open_scope(settings: RunSettings, gateway: str) -> str:
+    """
+    Open this run's scope at the outer run's gateway.
 
     Returns:
-        The settings, now in that scope, and the address of the gateway's way in.
+        The address of the gateway's way in.
 
     Raises:
         SettingsError: There is no gateway, or it would not.
     """
     limits = [
-        {"meter": limit.meter, "amount": str(limit.amount), "window": limit.window, "source": limit.source}
+        {
+            "meter": limit.meter,
+            "amount": str(limit.amount),
+            "window": limit.window,
+            "time_zone": limit.time_zone,
+            "source": limit.source,
+        }
         for limit in settings.limits
     ]
     answer = _ask(gateway, {"name": settings.scope.parts[-1][1], "limits": limits})
-    scope = Scope.parse(answer["scope"])
-    return replace(settings, scope=scope), f"{gateway.rpartition('/')[0]}/{answer['token']}"
+    if answer["scope"] != str(settings.scope):
+        raise _no_gateway(f"the scope {answer['scope']} and not {settings.scope}")
+    return f"{gateway.rpartition('/')[0]}/{answer['token']}"
 
 
 def run_nested(settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, outer: str, inner: str) -> Ended:

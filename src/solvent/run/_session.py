@@ -68,7 +68,6 @@ def run(
     listening, token = bind_loopback(), secrets.token_urlsafe(24)
     port: int = listening.getsockname()[1]
     prepared = prepare(environ, port=port, token=token, scope=str(settings.scope), keys=settings.keys)
-    settings = continued(settings, ledger)
     write_open(ledger, settings)
     early = catch_signals()
     # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
@@ -87,9 +86,7 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     opened = ledger.store.last_opened(str(settings.scope))
     if opened is None:
         return settings
-    in_force = LimitsInForce(settings.policy)
-    in_force.open(settings.scope, settings.limits)
-    new = {Account(place, limit.meter, limit.window_key) for place, limit in in_force.of(settings.scope)}
+    new = _in_force(settings)
     kept = tuple(
         Limit.of_account(posting.account.meter, posting.account.window, posting.limit, source="as before")
         for posting in opened.postings
@@ -98,13 +95,17 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     return replace(settings, limits=settings.limits + kept)
 
 
+def _in_force(settings: RunSettings) -> dict[Account, int]:
+    """
+    The limits of flags and policy on the run's path, by account.
+    """
+    limits = LimitsInForce(settings.policy)
+    limits.open(settings.scope, settings.limits)
+    return {Account(place, limit.meter, limit.window_key): limit.amount for place, limit in limits.of(settings.scope)}
+
+
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
-    in_force = LimitsInForce(settings.policy)
-    in_force.open(settings.scope, settings.limits)
-    charges = tuple(
-        Charge(account=Account(place, limit.meter, limit.window_key), amount=0, limit=limit.amount)
-        for place, limit in in_force.of(settings.scope)
-    )
+    charges = tuple(Charge(account=account, amount=0, limit=limit) for account, limit in _in_force(settings).items())
     call = CallRecord(started=time.time_ns(), parent_id=parent)
     ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), charges=charges, call=call))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from solvent.wire._call import Call
+
 
 def encoded(request: Mapping[str, Any]) -> bytes:
     """
@@ -17,6 +19,18 @@ def encoded(request: Mapping[str, Any]) -> bytes:
         return msgspec.json.encode(request)
     except UnicodeEncodeError:  # A lone surrogate, which JSON can spell and UTF-8 cannot.
         return json.dumps(request, separators=(",", ":")).encode()
+
+
+def with_changes(call: Call, *, model: str | None, cap: str, output_tokens_max: int | None) -> bytes | None:
+    """
+    The request of a format with one output cap, under another model or cap; ``None`` when nothing changes.
+    """
+    changes: dict[str, Any] = {}
+    if model is not None and model != call.model:
+        changes["model"] = model
+    if output_tokens_max is not None:
+        changes[cap] = output_tokens_max
+    return encoded({**call.request, **changes}) if changes else None
 
 
 def refusal_type(code: str, types: Mapping[str, str], *, otherwise: str) -> str:

@@ -14,7 +14,7 @@ from solvent.wire._call import Call, Item, Reader, Reading, ServerTool
 from solvent.wire._input import Input, without_marks
 from solvent.wire._read import cap, count, listed, mapping, model_name, objects, retry_count, text
 from solvent.wire._reply import Reply, reader
-from solvent.wire._request import encoded, refusal_type
+from solvent.wire._request import refusal_type, with_changes
 
 # Fields that the model never reads and that do not shape the prompt. ``system`` and ``tools`` are walked on their own.
 _NOT_PROMPT = frozenset(
@@ -94,12 +94,7 @@ class AnthropicMessages:
         output_tokens_max: int | None = None,
         own_cap: str = "",  # noqa: ARG002  # The format has one cap, so there is nothing to choose.
     ) -> bytes | None:
-        changes: dict[str, Any] = {}
-        if model is not None and model != call.model:
-            changes["model"] = model
-        if output_tokens_max is not None:
-            changes["max_tokens"] = output_tokens_max
-        return encoded({**call.request, **changes}) if changes else None
+        return with_changes(call, model=model, cap="max_tokens", output_tokens_max=output_tokens_max)
 
     def reader(self, call: Call, *, status: int, stream: bool) -> Reader:
         return reader(_MessageReply(call, status), stream=stream)
