@@ -186,10 +186,12 @@ def test_a_script_without_an_interpreter_line_is_run_by_sh_as_shells_do(start: S
 
 
 def test_what_the_command_leaves_running_is_ended_also_daemons_that_ignore_term(start: Start) -> None:
-    script = f"sleep 1000 & {shlex.join(python(DAEMON, 'stubborn'))}; echo done; exit 3"
-    run = start(["sh", "-c", script])
+    # The shell ends only when its input does: the daemon says its number in its own time.
+    script = f"sleep 1000 & {shlex.join(python(DAEMON, 'stubborn'))}; read told; exit 3"
+    run = start(["sh", "-c", script], stdin=subprocess.PIPE)
     assert psutil.pid_exists(int(run.line()))
-    assert run.line() == "done"
+    assert run.process.stdin is not None
+    run.process.stdin.close()
     assert run.result() == exited(3)
 
 
