@@ -3,8 +3,9 @@ Writes the journals of runs, for tests of what is read from them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from solvent._ledger import Account, Answer, CallRecord, Charge, Note, Operation, Release, Reserve, Settle
 from solvent.errors import SolventError

@@ -56,7 +56,7 @@ def test_every_field_of_the_journal_has_its_line(tmp_path):
     columns = {row[1] for row in connection.execute("PRAGMA table_info(entry)")}
     connection.close()
     assert set(first_cells(page("docs/reference/journal.md"))) == columns
-    assert set(CallRecord.__dataclass_fields__) <= columns
+    assert set(CallRecord.__struct_fields__) <= columns
 
 
 def test_the_policy_that_the_docs_show_is_read(tmp_path):

@@ -4,9 +4,11 @@ and is sent the answer, until the call fits or is refused.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent import _ladder
 from solvent._amounts import exact_dollars, show_seconds
@@ -25,8 +27,7 @@ TTL_SECONDS = 120.0
 SHRINK_TRIES = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """
     A call that is paid for.
 
@@ -55,8 +56,7 @@ class Admission:
         return reply_headers(self.id, self.balances)
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """
     Asks the driver to try a reservation whenever there may be room in an account, until it fits or time is over.
     """

@@ -6,10 +6,11 @@ is read by its shortest decimal text, so that ``0.1`` is ten cents and not the b
 """
 
 import re
-from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import NewType
+
+from msgspec import Struct
 
 Nanodollars = NewType("Nanodollars", int)
 
@@ -21,8 +22,7 @@ _COUNT_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _SECOND_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """
     What one call used, in the words of DESIGN §3, alike for every provider.
 
@@ -74,7 +74,7 @@ class Usage:
                 raise _above(name, getattr(self, name), whole, getattr(self, whole))
 
 
-_USAGE_FIELDS = tuple(field.name for field in fields(Usage))
+_USAGE_FIELDS = Usage.__struct_fields__
 _usage_values = attrgetter(*_USAGE_FIELDS)
 _PARTS = (
     ("reasoning_tokens", "output_tokens"),

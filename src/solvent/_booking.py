@@ -3,9 +3,11 @@ What is booked for a call when it is over: the table of DESIGN §6, pure.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent._amounts import Usage
 from solvent._estimate import Bound
@@ -21,8 +23,7 @@ _FREE_ERRORS = frozenset({429, 503, 529})
 LostReason = Literal["client_gone", "cut", "stopped"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotSent:
+class NotSent(Struct, frozen=True, kw_only=True):
     """
     The connection to the provider never came to be.
     """
@@ -30,8 +31,7 @@ class NotSent:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replied:
+class Replied(Struct, frozen=True, kw_only=True):
     """
     The provider's reply came to its end, whatever it says.
     """
@@ -40,8 +40,7 @@ class Replied:
     reading: Reading
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True, kw_only=True):
     """
     The request was sent, and the reply was cut: by the provider, the network, a time-out, or a client that went away.
 
@@ -56,8 +55,7 @@ class Lost:
 Outcome = NotSent | Replied | Lost
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True, kw_only=True):
     """
     How a call is closed.
 

@@ -5,13 +5,12 @@ Dated data. ``tests/wire/test_bounds.py`` holds it against every recorded exchan
 brackets below, is what a constant has to cover, and each has a wide margin above it.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from solvent.wire._call import Call
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overhead:
+class Overhead(Struct, frozen=True, kw_only=True):
     """
     Tokens beyond the text itself.
 

@@ -7,12 +7,13 @@ Every part of a bound has a reason that makes it one (DESIGN §6).
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent._bounds import image_tokens_max, overhead
 from solvent.errors import PriceUnknown
@@ -27,8 +28,7 @@ _SETTINGS_THAT_CUT = ("context_management", "transforms", "truncation")
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=repr).encode
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """
     One part of a bound: its tokens or its money, and why it cannot be more.
     """
@@ -42,8 +42,7 @@ class Part:
         return {"name": self.name, "tokens": self.tokens, "nanodollars": self.nanodollars, "reason": self.reason}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True, kw_only=True):
     """
     The most that a call can use.
 
@@ -352,6 +351,6 @@ def usage_json(usage: Any) -> Mapping[str, int]:
     """
     A usage by its names, zeros left out but for the two that are always told.
     """
-    fields = {name: getattr(usage, name) for name in usage.__dataclass_fields__}
+    fields = {name: getattr(usage, name) for name in usage.__struct_fields__}
     always = ("input_tokens", "output_tokens")
     return {name: value for name, value in fields.items() if value or name in always}

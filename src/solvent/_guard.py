@@ -11,8 +11,10 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Generator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent import _ladder
 from solvent._admit import TTL_SECONDS, Admission, Authorizer, Wait, reply_headers
@@ -57,8 +59,7 @@ STORE_TRIES = 3
 FAILED_MAX = 4_096  # Requests whose failure is remembered, to know their retries.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """
     A call that is booked.
     """

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 
+from msgspec import Struct
+
 from solvent._amounts import AMOUNT_MAX
 from solvent._booking import Booking
 from solvent._estimate import Bound
@@ -93,8 +95,7 @@ class Charges:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """
     What keeps a call from fitting: one charge, its balance, and whether waiting can help.
     """

@@ -6,8 +6,10 @@ A store keeps balances and records and applies this rule in one atomic step. No 
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from solvent._amounts import AMOUNT_MAX, check_amount
 from solvent._limits import CHECKED_METERS, GAUGES
@@ -29,8 +31,7 @@ Kind = Literal[
 CHARGES_MAX = 256  # 16 segments of a path × 16 accounts each.
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Account:
+class Account(Struct, frozen=True, order=True):
     """
     One counter in a store: a scope, a meter and a window kind.
     """
@@ -40,8 +41,7 @@ class Account:
     window: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True, kw_only=True):
     """
     An amount for one account, and the limit in force that travels with it (``None``: no limit).
     """
@@ -56,8 +56,7 @@ class Charge:
             check_amount(f"limit of {self.account.meter}", self.limit)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True, kw_only=True):
     """
     What one account holds in the window that counts now.
 
@@ -81,8 +80,7 @@ class Balance:
         return None if self.limit is None else self.limit - self.spent - self.reserved
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True, kw_only=True):
     """
     What the journal keeps of one call (DESIGN §12). Unknown is ``None``, which is not zero.
 
@@ -112,8 +110,7 @@ class CallRecord:
     status: str | None = None  # The HTTP status, or what came in its place: "cut", "client_gone", "not_sent".
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reserve:
+class Reserve(Struct, frozen=True, kw_only=True):
     """
     Set amounts aside in all accounts of ``charges``, or in none.
 
@@ -147,8 +144,7 @@ class Reserve:
         return hashlib.blake2b(repr((self.scope, contents)).encode(), digest_size=12).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Extend:
+class Extend(Struct, frozen=True, kw_only=True):
     """
     The owner is alive; ``so_far`` is what was used until now, by meter.
     """
@@ -158,8 +154,7 @@ class Extend:
     so_far: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True, kw_only=True):
     """
     Close at the actual amounts, by meter; a meter that is not named closes at what was reserved.
 
@@ -175,8 +170,7 @@ class Settle:
             check_amount(f"actual {meter}", amount)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Release:
+class Release(Struct, frozen=True, kw_only=True):
     """
     Close at zero, for the call surely never reached the provider.
     """
@@ -186,8 +180,7 @@ class Release:
     call: CallRecord = field(default_factory=CallRecord)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class Note(Struct, frozen=True, kw_only=True):
     """
     An entry that changes no balance: a refusal, or a run that opens or closes.
 
@@ -204,8 +197,7 @@ class Note:
 Operation = Reserve | Extend | Settle | Release | Note
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reserved:
+class Reserved(Struct, frozen=True, kw_only=True):
     """
     The answer to ``Reserve``: an open reservation, and the balances after it, one per charge.
     """
@@ -215,8 +207,7 @@ class Reserved:
     balances: tuple[Balance, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """
     The answer to ``Reserve`` that changes nothing: the first charge that did not fit.
 
@@ -239,8 +230,7 @@ class Refusal:
         return self.balance.limit is not None and self.balance.spent + self.charge.amount <= self.balance.limit
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True, kw_only=True):
     """
     The answer to ``Settle`` and ``Release``: how the reservation is closed, the first time and ever after.
 
@@ -256,8 +246,7 @@ class Closed:
     run_total_nanodollars: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """
     The answer to ``Extend`` and ``Note``.
     """
@@ -268,8 +257,7 @@ class Done:
 Answer = Reserved | Refusal | Closed | Done
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(Struct, frozen=True):
     """
     What an entry changes in one account: amounts added to (or, negative, taken from) the balance of a bucket.
 
@@ -284,8 +272,7 @@ class Posting:
     limit: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """
     One line of the journal. Entries are only ever added, and sums over their postings equal the balances.
     """

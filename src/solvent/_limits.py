@@ -10,6 +10,8 @@ from typing import Literal, Self, cast
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from msgspec import Struct
+
 from solvent._amounts import check_amount, show_dollars
 
 Meter = Literal[
@@ -38,8 +40,7 @@ SEGMENT_BYTES_MAX = 256
 _ONE = {"branches": "branch", "parallel": "parallel", "retries": "retry"}  # Where one is not the name without its s.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True):
     """
     The most that a scope may use of a meter in a window.
 

@@ -6,7 +6,8 @@ Listeners run outside every lock, after the books are done, and cannot break a c
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from solvent._ledger import CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
@@ -15,8 +16,7 @@ _log = logging.getLogger("solvent")
 _log.addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallAdmitted:
+class CallAdmitted(Struct, frozen=True, kw_only=True):
     """
     A reservation was made; the call goes out now.
     """
@@ -26,8 +26,7 @@ class CallAdmitted:
     call: CallRecord
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallRefused:
+class CallRefused(Struct, frozen=True, kw_only=True):
     """
     A call was refused before anything was sent.
 
@@ -50,8 +49,7 @@ class CallRefused:
         return not held and not isinstance(self.error, StoreUnavailable | OutcomeUnknown)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallClosed:
+class CallClosed(Struct, frozen=True, kw_only=True):
     """
     A call's reservation was settled or released.
 
@@ -69,8 +67,7 @@ class CallClosed:
     run_total_nanodollars: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PriceAssumed:
+class PriceAssumed(Struct, frozen=True, kw_only=True):
     """
     A model without a price is priced as another one, because the policy says so. Once a model.
     """
@@ -79,8 +76,7 @@ class PriceAssumed:
     priced_as: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoreFailed:
+class StoreFailed(Struct, frozen=True, kw_only=True):
     """
     The ledger did not take an operation; a reservation that it holds stays and expires in full.
 

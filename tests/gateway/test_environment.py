@@ -227,7 +227,7 @@ def test_two_addresses_of_one_provider_are_still_refused():
 
 @pytest.mark.slow
 def test_preparing_an_environment_loads_no_server():
-    heavy = ("aiohttp", "asyncio", "httptools", "msgspec", "solvent.wire", "uvicorn", "uvloop")
+    heavy = ("aiohttp", "asyncio", "httptools", "solvent.wire", "uvicorn", "uvloop")
     code = (
         "import sys; from solvent.gateway._environment import prepare\n"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"

@@ -3,12 +3,12 @@ The most that a call can cost is never less than what one within its bounds cost
 """
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from solvent._amounts import Usage
 from solvent.errors import PriceUnknown

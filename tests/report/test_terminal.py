@@ -1,10 +1,10 @@
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from solvent._ledger import Account, Balance
 from solvent.report import ModelUse, Refused, Report, Share, Use, render, write

@@ -5,11 +5,11 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
+from msgspec.structs import replace
 
 from solvent import _amounts
 from solvent._limits import Limit, Meter

@@ -3,10 +3,10 @@ What the gateway answers by itself: refusals and failures, each in the error sha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 
 import msgspec
+from msgspec import Struct
 
 from solvent.errors import (
     BudgetExceeded,
@@ -29,8 +29,7 @@ _AGAIN = ("x-should-retry", "true")
 _SOON = ("retry-after", "1")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """
     A status, one word for programs, a message for people, and what a client may know of the amounts.
     """

@@ -5,7 +5,8 @@ Which scope, provider and endpoint a request's path names, and which call its bo
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from solvent._limits import Scope
 from solvent.gateway._providers import Upstream
@@ -16,8 +17,7 @@ from solvent.wire._call import Call
 _TARGETS_MAX = 1_024  # A program calls a few addresses, over and over; ids in paths must not fill the memory.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """
     What a path means.
 

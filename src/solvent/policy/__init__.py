@@ -3,7 +3,8 @@ Which limits apply to a scope, and what the guard may do about a call that does 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from solvent._limits import Limit, Scope, matches
 from solvent.prices import UserPrice
@@ -12,8 +13,7 @@ WAIT_SECONDS = 30.0
 SHRINK_TOKENS_MIN = 1_024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """
     ``solvent.yaml``, read once (DESIGN §9).
 

@@ -3,9 +3,10 @@ Prices that users give: by ``--price MODEL=IN/OUT``, in a policy, or in code.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, check_amount, nanodollars
 from solvent.prices._model import ModelPrice, Rule
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _EXPECTED = "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UserPrice:
+class UserPrice(Struct, frozen=True, kw_only=True):
     """
     What a model costs by its user's own word, in every tier and region.
 

@@ -5,13 +5,13 @@ Amounts are integers: nanodollars for money, counts for the rest. Each of them i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from solvent._ledger import Account, Balance
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Use:
+class Use(Struct, frozen=True, kw_only=True):
     """
     What a set of calls used.
 
@@ -28,8 +28,7 @@ class Use:
     tokens: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelUse:
+class ModelUse(Struct, frozen=True, kw_only=True):
     """
     What one model used. ``model`` is the one that answered, where the provider named it, else the one asked for.
     """
@@ -39,8 +38,7 @@ class ModelUse:
     use: Use
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """
     Refusals of one kind by one limit, or, where no limit was in the way, for one model.
 
@@ -59,8 +57,7 @@ class Refused:
     reason: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
+class Share(Struct, frozen=True, kw_only=True):
     """
     Some of the calls, and the money that they stand for.
     """
@@ -69,8 +66,7 @@ class Share:
     nanodollars: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """
     One run as its journal tells it.
 

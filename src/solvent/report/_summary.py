@@ -6,7 +6,8 @@ Memory grows with models, kinds of refusals and open or expired reservations, no
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from solvent._ledger import Account, Balance, Entry, Posting, carries_run_total
 from solvent._limits import METERS

@@ -8,9 +8,10 @@ import os
 import shlex
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import TextIO
+
+from msgspec import Struct
 
 from solvent._amounts import show_dollars, show_seconds
 from solvent._ledger import Balance
@@ -48,8 +49,7 @@ _COLORS = {"bold": "1", "dim": "2", "green": "32", "red": "31", "yellow": "33"}
 _COLUMNS = ("calls", "input", "cached", "output", "cost")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Pen:
+class _Pen(Struct, frozen=True, kw_only=True):
     """
     The marks and colors to draw with.
     """

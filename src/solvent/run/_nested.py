@@ -6,8 +6,9 @@ import asyncio
 import http.client
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from solvent._limits import Scope
 from solvent.errors import SettingsError

@@ -9,8 +9,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent._ids import new_id
 from solvent._ledger import Account, CallRecord, Charge, Note
@@ -33,8 +35,7 @@ REFUSALS_MAX = 20
 LOAD_SECONDS = 0.03
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True, kw_only=True):
     """
     How a run ended.
 

@@ -3,9 +3,10 @@ What ``solvent run`` was asked for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from solvent._ids import new_id
 from solvent._limits import Limit, Scope
@@ -15,8 +16,7 @@ from solvent.policy import Policy
 _INTERPRETERS = ("bash", "bun", "deno", "node", "npx", "perl", "python", "ruby", "sh", "uv", "uvx")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunSettings:
+class RunSettings(Struct, frozen=True, kw_only=True):
     """
     One ``solvent run``, read once.
 

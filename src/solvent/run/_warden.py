@@ -23,8 +23,9 @@ import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
 
 from solvent.run._guardian import (
     FORWARDED,
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     import psutil
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True, kw_only=True):
     """
     The command ran and ended; ``code`` is 128 + n when signal n ended it.
 
@@ -53,8 +53,7 @@ class Exited:
     survivors: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotFound:
+class NotFound(Struct, frozen=True, kw_only=True):
     """
     There is no such command.
     """
@@ -62,8 +61,7 @@ class NotFound:
     code: int = 127
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotExecutable:
+class NotExecutable(Struct, frozen=True, kw_only=True):
     """
     The command is there but cannot be run; ``reason`` is the system's.
     """
@@ -72,8 +70,7 @@ class NotExecutable:
     code: int = 126
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True, kw_only=True):
     """
     The guardian died; the command and all that came from it were killed.
     """

@@ -3,7 +3,8 @@ How operations close reservations, alike in every store.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from solvent._ledger import Account, CallRecord, Kind, Release, Settle, State, settled_amount
 

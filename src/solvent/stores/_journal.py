@@ -10,7 +10,7 @@ import msgspec
 
 from solvent._ledger import Account, CallRecord, Entry, Posting
 
-CALL_COLUMNS = tuple(CallRecord.__dataclass_fields__)
+CALL_COLUMNS = tuple(CallRecord.__struct_fields__)
 _JSON_COLUMNS = frozenset({"bound_parts", "rungs", "usage"})
 _JSON = tuple(position for position, name in enumerate(CALL_COLUMNS) if name in _JSON_COLUMNS)
 _STREAM = CALL_COLUMNS.index("stream")

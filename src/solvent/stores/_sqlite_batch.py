@@ -6,10 +6,10 @@ statement gives up the interpreter's lock, and to get it back can cost more than
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from solvent import _ledger
 from solvent._ledger import Account, Balance
@@ -45,8 +45,7 @@ class Reservation(NamedTuple):
     run_total_nanodollars: int | None
 
 
-@dataclass(slots=True)
-class Sums:
+class Sums(Struct):
     """
     What the buckets of one account hold together, from the first that counts to the last.
     """

@@ -6,7 +6,8 @@ import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock, utc
@@ -37,8 +38,7 @@ from solvent.stores._closing import CLOSED_BY, booked_by, closing_call, closing_
 from solvent.stores._protocol import under
 
 
-@dataclass(slots=True)
-class _Reservation:
+class _Reservation(Struct):
     request: Reserve
     postings: tuple[Posting, ...]  # Those of the entry that touched it last.
     deadline_ns: int

@@ -2,8 +2,9 @@
 The wire formats: what a request may ask and what a reply used, one file a format and one table.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from solvent.wire._call import Call, Item, Reader, Reading, ServerTool, WireFormat
 from solvent.wire._paths import FORMAT_BY_PATH, lookup
@@ -30,8 +31,7 @@ FORMATS: dict[str, WireFormat] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """
     One known path of a provider.
 

@@ -3,14 +3,14 @@ What every wire format speaks of: a call as a request describes it, and what a r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from solvent._amounts import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """
     One message (or other ordered piece) of a request's input.
 
@@ -23,11 +23,13 @@ class Item:
 
     tokens_max: int
     images: int = 0
-    value: Any = field(default=None, repr=False, compare=False)
+    value: Any = None
+
+    def __repr__(self) -> str:
+        return f"Item({self.tokens_max}, {self.images})"  # The piece itself is somebody's words.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerTool:
+class ServerTool(Struct, frozen=True, kw_only=True):
     """
     A tool that the provider runs inside the call: each use is one more inference over the whole input.
     """
@@ -36,8 +38,7 @@ class ServerTool:
     calls_max: int | None  # As the request caps it; None where it does not.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """
     One request as its wire format describes it.
 
@@ -82,11 +83,13 @@ class Call:
     cache_writes: frozenset[str] | None = frozenset()
     retry: int = 0
     usage_asked: bool = True
-    request: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Call({self.format}, {self.provider}, {self.model})"  # The body holds somebody's words.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """
     What a reply said, as far as it came.
 
