@@ -21,6 +21,8 @@ class CountingStore(MemoryStore):
     Remembers its batches, and fails on one id.
     """
 
+    blocks = True
+
     def __init__(self):
         super().__init__()
         self.batches = []

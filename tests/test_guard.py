@@ -16,6 +16,7 @@ from solvent._limits import Limit
 from solvent.errors import BudgetExceeded, DeadlinePassed, OutcomeUnknown, PriceUnknown, StoreUnavailable, Unbounded
 from solvent.events import CallAdmitted, CallClosed, CallRefused, PriceAssumed, StoreFailed
 from solvent.stores.memory import MemoryStore
+from solvent.stores.sqlite import SQLiteStore
 from solvent.wire._call import Reading
 
 
@@ -90,8 +91,8 @@ async def test_who_goes_away_while_waiting_leaves_nothing_behind():
 
 
 @in_loop
-async def test_who_goes_away_while_it_is_reserved_for_is_released():
-    world = World(usd="1.00")
+async def test_who_goes_away_while_it_is_reserved_for_is_released(tmp_path):
+    world = World(usd="1.00", store=SQLiteStore(tmp_path / "ledger.db"))
     asking = asyncio.create_task(world.admit(chat()))
     await asyncio.sleep(0)  # It waits for the ledger now.
     asking.cancel()

@@ -6,11 +6,11 @@ here, and none has logic of its own.
 """
 
 import asyncio
-import hmac
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Generator, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from msgspec import Struct
@@ -141,7 +141,7 @@ class Guard:
         """
         id, started = new_id(), self._clock.now_ns()
         named = f"{scope}\n".encode() + fingerprint
-        print_of_it = hmac.digest(self._fingerprint_key, named, "sha256").hex()[:32]
+        print_of_it = blake2b(named, key=self._fingerprint_key, digest_size=16).hexdigest()
         record = CallRecord(
             provider=call.provider,
             format=call.format,

@@ -66,6 +66,8 @@ class Ledger:
     @overload
     async def ado(self, operation: Extend | Note) -> Done: ...
     async def ado(self, operation: Operation) -> Answer:
+        if not self.store.blocks:
+            return self.do(operation)
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         ticket = _Ticket(operation, done)

@@ -17,6 +17,7 @@ class Store(Protocol):
     """
 
     url: str
+    blocks: bool  # Whether ``apply`` waits for a disk or a network, and so may not run in an event loop.
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         """

@@ -53,6 +53,7 @@ class MemoryStore:
     """
 
     url = "memory://"
+    blocks = False
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

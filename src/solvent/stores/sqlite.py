@@ -57,6 +57,8 @@ class SQLiteStore:
         LedgerCorrupt: It is something else, damaged, or of a newer version; it is left untouched.
     """
 
+    blocks = True
+
     def __init__(self, path: Path, *, clock: Clock | None = None, synchronous: str = "FULL") -> None:
         self._file = SQLiteFile(path, synchronous=synchronous)
         self.url = self._file.url
