@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from fake_provider import Answer, Fake, Rates
-from solvent_run import DOLLAR, PROGRAMS, SOLVENT, Desk, python
+from solvent_run import DOLLAR, PROGRAMS, SECONDS_TO_BEGIN, SOLVENT, Desk, python
 
 pytestmark = pytest.mark.slow
 
@@ -95,12 +95,15 @@ def test_an_inner_run_that_is_started_again_without_its_limits_keeps_them(desk: 
 
 
 def test_the_time_of_an_inner_run_ends_it_alone(desk: Desk, fake_provider: Fakes) -> None:
-    fake = fake_provider(lambda seen: Answer(hangs=seen.body["max_tokens"] == HANGING))
-    desk.providers_at(fake.url)
     hanging, after = python("agent.py", "--output", str(HANGING)), python("agent.py", "--calls", "1")
-    inner = nested("--time", "2s", "--name", "inner", command=hanging)
-    script = f"{shlex.join(inner)}; echo $?; {shlex.join(after)}"
-    ran = desk.run(*PRICE, "--name", "outer", command=["sh", "-c", script])
+    for seconds in SECONDS_TO_BEGIN:
+        fake = fake_provider(lambda seen: Answer(hangs=seen.body["max_tokens"] == HANGING))
+        desk.providers_at(fake.url)
+        inner = nested("--time", f"{seconds}s", "--name", "inner", command=hanging)
+        script = f"{shlex.join(inner)}; echo $?; {shlex.join(after)}"
+        ran = desk.run(*PRICE, "--name", "outer", command=["sh", "-c", script])
+        if len(fake.seen) == 2:
+            break
     code, said = ran.stdout.splitlines()
     assert (code, json.loads(said)["statuses"], ran.code) == ("3", [200], 0)
     fake.wait_until(lambda: fake.left_count == len(fake.seen) - 1 == 1, "the end of the call in flight")

@@ -122,9 +122,7 @@ def test_client_that_leaves_the_queue_leaves_nothing(play):
         here.guard.waiting = asyncio.Event()
         client = await here.connect()
         client.send(here.request())
-        while not here.gateway._running:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
+        await here.guard.queued.wait()
         client.close()
         while here.gateway._running:
             await asyncio.sleep(0)
@@ -238,9 +236,7 @@ def test_closing_ends_those_who_wait_for_room(play):
         here.guard.waiting = asyncio.Event()
         client = await here.connect()
         client.send(here.request())
-        while not here.gateway._running:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
+        await here.guard.queued.wait()
         await here.gateway.close("over")
         assert (await client.answer()).status == 503
         assert here.guard.untouched

@@ -2,6 +2,8 @@
 What the providers' own SDKs make of the gateway's answers: one clear error, raised once.
 """
 
+from importlib import import_module
+
 import pytest
 from worlds import STREAM_HEAD, TOKEN, chunked, delta
 
@@ -12,6 +14,15 @@ pytestmark = pytest.mark.slow  # The SDKs take a second to import.
 
 EXCEEDED = BudgetExceeded(scope="run:one", meter="usd", limit=100, spent=60, reserved=10, requested=50)
 MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded():
+    """
+    Have the SDKs before a scene begins: on a busy machine their import takes longer than a scene may.
+    """
+    for name in ("anthropic.resources.messages", "openai.resources.chat", "openai.resources.responses"):
+        import_module(name)
 
 
 def _openai(here):

@@ -70,7 +70,10 @@ def test_server_runs_on_the_standard_loop_too():
 def test_what_the_first_call_needs_is_loaded_before_it_comes():
     code = (
         "import asyncio, sys, threading\n"
+        "from solvent.gateway import _server\n"
         "from solvent.gateway._server import Server, bind_loopback\n"
+        "seen, preload = threading.Event(), _server._preload\n"
+        "_server._preload = lambda: (seen.wait(), preload())\n"
         "class NoGateway:\n"
         "    async def __call__(self, *_): ...\n"
         "    async def close(self, reason): ...\n"
@@ -79,6 +82,8 @@ def test_what_the_first_call_needs_is_loaded_before_it_comes():
         "    await server.start()\n"
         "    [loading] = [thread for thread in threading.enumerate() if thread.name == 'solvent-preload']\n"
         "    assert loading.daemon\n"
+        "    assert 'aiohttp' not in sys.modules\n"
+        "    seen.set()\n"
         "    await asyncio.to_thread(loading.join)\n"
         "    print('aiohttp' in sys.modules)\n"
         "    await server.stop()\n"

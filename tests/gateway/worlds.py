@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
+from servers import PATIENCE_SECONDS
 
 from solvent._booking import Outcome
 from solvent._limits import Limit, Scope
@@ -62,6 +63,7 @@ class CountingGuard:
     body: bytes | None = None
     rewrite: Callable[[Call], bytes | None] | None = None
     waiting: asyncio.Event | None = None  # While set, admissions wait for it.
+    queued: asyncio.Event = field(default_factory=asyncio.Event)  # An admission waits.
     settle_waits_for: asyncio.Event | None = None
     settle_error: Exception | None = None
     asked_to_settle: list[int] = field(default_factory=list)
@@ -76,6 +78,7 @@ class CountingGuard:
         if self.refusal is not None:
             raise self.refusal
         if self.waiting is not None:
+            self.queued.set()
             try:
                 await self.waiting.wait()
             except asyncio.CancelledError:
@@ -320,11 +323,11 @@ async def world(*, provider: str = "openai", routes: Mapping[str, Scope] | None 
 
 def run(scene: Callable[[World], Awaitable[None]], **settings: Any) -> None:
     """
-    Play a scene against a gateway; one that hangs fails after ten seconds.
+    Play a scene against a gateway; one that hangs fails after half a minute.
     """
 
     async def timed() -> None:
-        async with asyncio.timeout(10), world(**settings) as here:
+        async with asyncio.timeout(PATIENCE_SECONDS), world(**settings) as here:
             await scene(here)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

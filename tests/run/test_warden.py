@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ while True:
     if number == signal.SIGUSR2:
         raise SystemExit(7)
 """
+# Waits to be told, for it stops the driver too, which must have said by then that it is there.
+STOPS_ITSELF = ["sh", "-c", "read go; kill -STOP $$; exit 9"]
+# A shell with job control. While it lives, the kernel wakes nobody whom it stopped: the group has a parent outside.
+SHELL = ["sh", "-mc", '"$@"; echo back; read end', "sh"]
 # A daemon as it should be: two forks and a session of its own; prints the daemon's pid.
 DAEMON = """
 import os, signal, sys
@@ -63,13 +67,13 @@ class Run:
     One driver, with the standard output of its command and what it says itself.
     """
 
-    def __init__(self, command: list[str], *options: str, **popen: Any) -> None:
+    def __init__(self, command: list[str], *options: str, under: Sequence[str] = (), **popen: Any) -> None:
         self.mark = f"warden-test-{uuid.uuid4().hex}"
         control, theirs = socket.socketpair()
         control.settimeout(PATIENCE_SECONDS)
         popen.setdefault("stdout", subprocess.PIPE)
         self.process = subprocess.Popen(
-            [sys.executable, str(DRIVER), str(theirs.fileno()), *options, "--", *command],
+            [*under, sys.executable, str(DRIVER), str(theirs.fileno()), *options, "--", *command],
             pass_fds=(theirs.fileno(),),
             env={**os.environ, "WARDEN_TEST": self.mark},
             **popen,
@@ -101,6 +105,14 @@ class Run:
         assert self.process.wait(PATIENCE_SECONDS) == 0
         self.assert_nothing_runs()
         return result
+
+    def members(self) -> tuple[int, int]:
+        """
+        The driver and its command.
+        """
+        guardian = psutil.Process(self.guardian_pid)
+        (command,) = guardian.children()
+        return guardian.ppid(), command.pid
 
     def marked(self) -> list[psutil.Process]:
         found = []
@@ -215,7 +227,8 @@ def test_children_that_were_there_before_solvent_are_left_alone() -> None:
         os.kill(guardian_pid, signal.SIGKILL)
         assert json.loads(events.readline()) == {"result": "Lost", "code": 137}
         assert not command.is_running()
-        assert bystander.status() == psutil.STATUS_SLEEPING
+        assert bystander.is_running()
+        assert bystander.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
     finally:
         bystander.kill()
         run.wait(PATIENCE_SECONDS)
@@ -230,7 +243,10 @@ def family(start: Start) -> Callable[..., tuple[Run, dict[str, int]]]:
     def family(**popen: Any) -> tuple[Run, dict[str, int]]:
         child, daemon = shlex.join(python(STUBBORN)), shlex.join(python(DAEMON, "stubborn"))
         run = start(["sh", "-c", f"echo $$; {child} & {daemon}; wait"], **popen)
-        pids = {"command": int(run.line()), "child": int(run.line()), "daemon": int(run.line())}
+        command, *others = (int(run.line()) for _ in range(3))
+        # The two say their numbers in any order; only the child has the command as its parent.
+        child, daemon = sorted(others, key=lambda pid: psutil.Process(pid).ppid() != command)
+        pids = {"command": command, "child": child, "daemon": daemon}
         return run, {**pids, "solvent": run.process.pid, "guardian": run.guardian_pid}
 
     return family
@@ -271,8 +287,14 @@ def test_when_the_guardian_is_killed_solvent_ends_the_rest(family: Any, killed: 
     assert run.result() == {"result": "Lost", "code": 137}
 
 
+def ignore_hang_up() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def test_when_solvent_and_guardian_are_killed_the_command_ends_all_the_same(start: Start) -> None:
-    run = start(python(STUBBORN))
+    # The kernel hangs up on a group that loses its last parent outside while a member is stopped. So it is a group of
+    # their own and not that of the tests, and a hang-up is ignored, for it must not be what ends the command.
+    run = start(python(STUBBORN), start_new_session=True, preexec_fn=ignore_hang_up)
     run.line()
     os.kill(run.process.pid, signal.SIGSTOP)  # So that it cannot see the guardian's end.
     os.kill(run.guardian_pid, signal.SIGKILL)
@@ -290,9 +312,12 @@ def test_ending_gives_the_command_its_grace(start: Start) -> None:
 
 
 def test_ending_kills_what_ignores_term_after_the_grace(family: Any) -> None:
-    run, _ = family()
+    run, pids = family()
+    run.tell("end 100")
+    assert has_exited(pids["command"])  # The shell obeyed; its child and its daemon did not.
+    assert psutil.pid_exists(pids["child"])
     run.tell("end 0.1")
-    assert run.result() == exited(143)  # The shell obeyed; its child and its daemon did not.
+    assert run.result() == exited(143)
 
 
 def test_ending_reaches_a_stopped_command(start: Start) -> None:
@@ -327,7 +352,7 @@ def test_signals_ignored_at_the_start_stay_ignored_and_no_other(start: Start) ->
     code = "import signal; print([n for n in range(1, 32) if signal.getsignal(n) == signal.SIG_IGN])"
     ordinary = int(start(["sh", "-c", "grep SigIgn /proc/self/status"]).line().split()[1], 16)
     assert ordinary % 2**31 == 0  # Signals 1 to 31; those above are the C library's own.
-    run = start(python(code), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    run = start(python(code), preexec_fn=ignore_hang_up)
     # Python itself ignores PIPE and XFSZ.
     assert run.line() == str([1, 13, 25])
     assert run.result() == exited(0)
@@ -336,19 +361,28 @@ def test_signals_ignored_at_the_start_stay_ignored_and_no_other(start: Start) ->
 def test_no_descriptor_of_solvent_reaches_the_command_or_the_guardian(start: Start) -> None:
     run = start(["sh", "-c", "echo $$; read line"], stdin=subprocess.PIPE)
     assert sorted(os.listdir(f"/proc/{run.line()}/fd")) == ["0", "1", "2"]
-    folder, deadline = Path(f"/proc/{run.guardian_pid}/fd"), time.monotonic() + 10
-    kinds: list[str] = []
-    while kinds[:3] != ["/dev/null"] * 3:  # It lets go of the command's streams, soon after the command has begun.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # It lets go of the command's streams, soon after the command has begun. The sockets are its link, and the pair that
+    # signals wake it by.
+    while (kinds := kinds_of_descriptors(run.guardian_pid)) != ["/dev/null"] * 3 + ["socket"] * 3:
         assert time.monotonic() < deadline, kinds
-        kinds = sorted(os.readlink(fd) for fd in folder.iterdir() if fd.is_symlink())
-    assert all(kind.startswith("socket:") for kind in kinds[3:])
-    assert len(kinds) == 6  # Its link, and the pair that signals wake it by.
+
+
+def kinds_of_descriptors(pid: int) -> list[str]:
+    kinds = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Closed since the folder was read.
+            kinds.append(os.readlink(descriptor).partition(":")[0])
+    return sorted(kinds)
 
 
 def test_without_a_subreaper_descendants_are_remembered_and_ended(start: Start) -> None:
     # As on macOS. The grandchild is in a session of its own, ignores TERM and outlives its parents, who obey.
     run = start(["sh", "-c", f"setsid {shlex.join(python(STUBBORN))} & wait"], "--no-subreaper")
     grandchild = psutil.Process(int(run.line()))
+    _, command = run.members()
+    run.tell("end 100")
+    assert has_exited(command)
     run.tell("end 0.1")
     assert run.result() == exited(143)
     assert has_exited(grandchild.pid)
@@ -359,10 +393,11 @@ class Terminal:
     A driver in the foreground of a terminal of its own.
     """
 
-    def __init__(self, start: Start, command: list[str]) -> None:
+    def __init__(self, start: Start, command: list[str], under: Sequence[str] = ()) -> None:
         self.master, slave = pty.openpty()
         self.run = start(
             command,
+            under=under,
             stdin=slave,
             stdout=slave,
             start_new_session=True,
@@ -385,6 +420,13 @@ class Terminal:
         _, status = os.waitpid(self.group, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
 
+    def wait_until_back(self) -> None:
+        """
+        Wait until the shell says that it has the terminal again.
+        """
+        while self.line() != "back":
+            pass
+
     def close(self) -> None:
         self.output.close()
         os.close(self.master)
@@ -394,8 +436,8 @@ class Terminal:
 def terminal(start: Start) -> Iterator[Callable[[list[str]], Terminal]]:
     with contextlib.ExitStack() as stack:
 
-        def open_terminal(command: list[str]) -> Terminal:
-            terminal = Terminal(start, command)
+        def open_terminal(command: list[str], under: Sequence[str] = ()) -> Terminal:
+            terminal = Terminal(start, command, under)
             stack.callback(terminal.close)
             return terminal
 
@@ -426,9 +468,35 @@ def test_ctrl_z_stops_both_and_the_shell_continues_both(terminal: Any) -> None:
 
 
 def test_a_command_that_stops_itself_gives_the_terminal_back(terminal: Any) -> None:
-    at = terminal(["sh", "-c", "kill -STOP $$; exit 9"])
+    at = terminal(STOPS_ITSELF)
+    at.type(b"\n")
     at.wait_until_stopped()
     os.killpg(at.group, signal.SIGCONT)
+    assert at.run.result() == exited(9)
+
+
+def test_a_command_that_is_killed_while_it_is_stopped_ends_solvent_too(terminal: Any) -> None:
+    at = terminal(STOPS_ITSELF, SHELL)
+    at.type(b"\n")
+    at.wait_until_back()
+    solvent, command = at.run.members()
+    os.kill(command, signal.SIGKILL)
+    assert has_exited(solvent)
+    at.type(b"\n")
+    assert at.run.result() == exited(137)
+
+
+def test_a_command_that_goes_on_and_ends_before_anybody_looks_leaves_nobody_stopped(terminal: Any) -> None:
+    at = terminal(STOPS_ITSELF, SHELL)
+    at.type(b"\n")
+    at.wait_until_back()
+    solvent, command = at.run.members()
+    os.kill(at.run.guardian_pid, signal.SIGSTOP)
+    os.kill(command, signal.SIGCONT)
+    assert has_exited(command)
+    os.kill(at.run.guardian_pid, signal.SIGCONT)
+    assert has_exited(solvent)
+    at.type(b"\n")
     assert at.run.result() == exited(9)
 
 

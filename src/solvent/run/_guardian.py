@@ -154,9 +154,11 @@ class Guardian:
     def _note(self, status: int) -> None:
         if os.WIFSTOPPED(status):
             self._stop_solvent_too()
-        elif os.WIFCONTINUED(status):
-            self._signal_solvent(signal.SIGCONT)
-        else:
+            return
+        # At its end too: of a command that is continued and ends before we look, or is killed while it is stopped, we
+        # hear the end alone.
+        self._signal_solvent(signal.SIGCONT)
+        if not os.WIFCONTINUED(status):
             code = os.waitstatus_to_exitcode(status)
             self._status = code if code >= 0 else 128 - code
 
@@ -170,7 +172,8 @@ class Guardian:
 
     def _signal_solvent(self, number: int) -> None:
         if os.getppid() == self._solvent_pid:
-            os.kill(self._solvent_pid, number)
+            with contextlib.suppress(ProcessLookupError):  # It may end at this moment; the end of file will say so.
+                os.kill(self._solvent_pid, number)
 
     def _advance(self) -> None:
         """
@@ -186,10 +189,10 @@ class Guardian:
             signal_each(self._tree(), signal.SIGKILL)
 
     def _terminate(self, grace_seconds: float) -> None:
-        self._deadline = time.monotonic() + grace_seconds
         if grace_seconds > 0:
             # CONT, because a stopped process would sleep through its TERM.
             signal_each(self._tree(), signal.SIGTERM, signal.SIGCONT)
+        self._deadline = time.monotonic() + grace_seconds  # From when they were told: the walk may take its time.
 
     def _pause_milliseconds(self) -> float | None:
         if self._kill_began is not None:

@@ -17,7 +17,8 @@ from solvent.run._settings import RunSettings
 from solvent.run._warden import Warden
 from solvent.stores._batcher import Ledger
 
-ANSWER_SECONDS = 5.0
+# The outer gateway may still be loading; where there is none any more, the connection is refused at once.
+ANSWER_SECONDS = 30.0
 
 
 def below(settings: RunSettings, environ: Mapping[str, str]) -> RunSettings:

@@ -31,18 +31,15 @@ def call(number: int) -> str:
     connection = http.client.HTTPConnection(base.hostname or "", base.port, timeout=patience_seconds)
     connection.request("POST", f"{base.path}/chat/completions", json.dumps(body), headers)
     try:
-        reply = connection.getresponse()
+        with connection.getresponse() as reply:
+            if reply.status != 200:
+                return json.loads(reply.read())["error"]["code"]
+            if not body.get("stream"):
+                return "answered" if json.loads(reply.read())["choices"] else "empty"
+            return read_stream(reply)
     except TimeoutError:
-        connection.close()
         return "left"
-    try:
-        if reply.status != 200:
-            return json.loads(reply.read())["error"]["code"]
-        if not body.get("stream"):
-            return "answered" if json.loads(reply.read())["choices"] else "empty"
-        return read_stream(reply)
     finally:
-        reply.close()
         connection.close()
 
 
