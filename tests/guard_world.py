@@ -6,6 +6,7 @@ from solvent._amounts import Usage, nanodollars
 from solvent._booking import Replied
 from solvent._guard import Guard
 from solvent._limits import Limit, Scope
+from solvent._records import Account, Balance
 from solvent.events import Listeners
 from solvent.policy import Policy
 from solvent.prices import Prices, UserPrice
@@ -53,8 +54,9 @@ class World:
         return await self.guard.settle(admission, outcome)
 
     def balance(self, meter="usd"):
-        (found,) = [b for b in self.store.balances(str(RUN)) if (b.account.meter, b.account.scope) == (meter, str(RUN))]
-        return found
+        account = Account(str(RUN), meter)
+        found = (balance for balance in self.store.balances(str(RUN)) if balance.account == account)
+        return next(found, Balance(account=account))
 
     def kinds(self):
         return [entry.kind for entry in self.store.entries()]

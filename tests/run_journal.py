@@ -2,12 +2,13 @@
 Writes the journals of runs, for tests of what is read from them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
-from solvent._ledger import Account, Answer, CallRecord, Charge, Note, Operation, Release, Reserve, Settle
+from solvent._operations import Answer, Note, Operation, Release, Reserve, Settle
+from solvent._records import Account, CallRecord, Terms
 from solvent.errors import SolventError
 from solvent.stores._protocol import Store
 
@@ -33,7 +34,7 @@ class RunJournal:
         return answer
 
     def open(self) -> None:
-        self.write(Note(kind="open", id=self._id(), scope=self.scope, charges=self.charges()))
+        self.write(Note(kind="open", id=self._id(), scope=self.scope, terms=self.terms(self.limits)))
 
     def close(self, reason: str = "exited", code: int = 0) -> None:
         record = CallRecord(reason=reason, status=str(code))
@@ -41,13 +42,14 @@ class RunJournal:
 
     def refuse(self, code: str, reason: str, *, meter: str | None = None, model: str = "gpt-5-mini") -> None:
         record = replace(CALL, model_asked=model, decision="refused", status=code, reason=reason)
-        charges = self.charges(**{meter: 1}, only=(meter,)) if meter else ()
-        self.write(Note(kind="refuse", id=self._id(), scope=self.scope, charges=charges, call=record))
+        terms = self.terms((meter,)) if meter else None
+        self.write(Note(kind="refuse", id=self._id(), scope=self.scope, terms=terms, call=record))
 
     def reserve(self, bound: int = 3 * CENT, *, id: str | None = None, **record: Any) -> str:
         id = id or self._id()
         call = replace(CALL, bound_nanodollars=bound, **record)
-        self.write(Reserve(id=id, scope=self.scope, charges=self.charges(usd=bound, calls=1), call=call))
+        amounts = {"usd": bound, "calls": 1}
+        self.write(Reserve(id=id, scope=self.scope, terms=self.terms(self.limits), amounts=amounts, call=call))
         return id
 
     def settle(
@@ -64,12 +66,8 @@ class RunJournal:
     def call(self, cost: int | None = 2 * CENT, *, bound: int = 3 * CENT, **record: Any) -> None:
         self.settle(self.reserve(bound), cost, bound=bound, **record)
 
-    def charges(self, *, only: tuple[str, ...] | None = None, **amounts: int) -> tuple[Charge, ...]:
-        meters = self.limits if only is None else only
-        return tuple(
-            Charge(account=Account(self.scope, meter), amount=amounts.get(meter, 0), limit=self.limits.get(meter))
-            for meter in meters
-        )
+    def terms(self, meters: Iterable[str]) -> Terms:
+        return Terms.of({Account(self.scope, meter): self.limits.get(meter) for meter in meters})
 
     def _id(self) -> str:
         self._ids += 1

@@ -7,13 +7,14 @@ import threading
 
 import pytest
 
-from solvent._ledger import Account, Charge, Reserve, Reserved
+from solvent._operations import Charge, Reserve, Reserved
+from solvent._records import Account
 from solvent.stores._batcher import Ledger
 from solvent.stores.memory import MemoryStore
 
 
 def reserve(id):
-    return Reserve(id=id, scope="run:1", charges=(Charge(account=Account("run:1", "usd"), amount=1, limit=100),))
+    return Reserve.of(id=id, scope="run:1", charges=(Charge(account=Account("run:1", "usd"), amount=1, limit=100),))
 
 
 class CountingStore(MemoryStore):

@@ -12,7 +12,7 @@ import apsw
 import pytest
 import typer.main
 
-from solvent._ledger import CallRecord
+from solvent._records import CallRecord
 from solvent.cli import app
 from solvent.policy._read import read_policy
 from solvent.stores import open_store

@@ -16,6 +16,8 @@ RANKS = (
     ("_amounts", "_clock", "_ids", "_printable"),
     ("_limits",),
     ("errors",),
+    ("_records",),
+    ("_operations",),
     ("_ledger",),
     ("stores", "prices", "wire"),
     ("policy", "_bounds"),

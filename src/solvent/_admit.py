@@ -15,8 +15,10 @@ from solvent._amounts import exact_dollars, show_seconds
 from solvent._clock import Clock, utc
 from solvent._estimate import Bound, Estimator, PromptChain
 from solvent._ladder import BOUNDED_METERS, OUTPUT_METERS, OUTPUT_UNKNOWN, PROMPT_METERS, Charges, Obstacle, obstacle
-from solvent._ledger import Account, Balance, CallRecord, Operation, Refusal, Reserve, Reserved, carries_run_total
+from solvent._ledger import carries_run_total
 from solvent._limits import Scope, resets_at
+from solvent._operations import Operation, Refusal, Reserve, Reserved
+from solvent._records import Account, Balance, CallRecord
 from solvent._waiting import Queues
 from solvent.errors import BudgetExceeded, Unbounded
 from solvent.policy import LimitsInForce, Policy
@@ -46,7 +48,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     chain: PromptChain | None
     own_host: bool
     body: bytes | None = None
-    balances: tuple[Balance, ...] = ()
+    balances: Sequence[Balance] = ()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -186,8 +188,8 @@ class Authorizer:
                 raise Unbounded(part=part, meter=meter, remedy=_remedy(attempt.call, bound))
 
     def _obstacle(self, attempt: "_Attempt", answer: Refusal) -> Obstacle:
-        asked = attempt.charges.of(attempt.bound, retry=attempt.retry)
-        return obstacle(answer, asked, wait_seconds=self.policy.wait_seconds, now=utc(self._clock.now_ns()))
+        now = utc(self._clock.now_ns())
+        return obstacle(answer, attempt.amounts(), wait_seconds=self.policy.wait_seconds, now=now)
 
     def _exceeded(self, attempt: "_Attempt", answer: Refusal) -> BudgetExceeded:
         hindrance, now = self._obstacle(attempt, answer), utc(self._clock.now_ns())
@@ -248,8 +250,17 @@ class _Attempt:
             decision="admitted",
             rungs=tuple(self.rungs) or None,
         )
-        charges = self.charges.of(self.bound, retry=self.retry)
-        return Reserve(id=self._id, scope=str(self._scope), charges=charges, ttl_seconds=TTL_SECONDS, call=self.record)
+        return Reserve(
+            id=self._id,
+            scope=str(self._scope),
+            terms=self.charges.terms,
+            amounts=self.amounts(),
+            ttl_seconds=TTL_SECONDS,
+            call=self.record,
+        )
+
+    def amounts(self) -> dict[str, int]:
+        return self.charges.amounts(self.bound, retry=self.retry)
 
     def reserve(self) -> _Flow:
         refusal = self.charges.call_refusal(self.bound)

@@ -23,20 +23,9 @@ from solvent._clock import Clock, SystemClock, utc
 from solvent._estimate import Estimator, usage_json
 from solvent._ids import new_id
 from solvent._ladder import CALL, obstacle
-from solvent._ledger import (
-    Account,
-    CallRecord,
-    Charge,
-    Closed,
-    Extend,
-    Note,
-    Operation,
-    Refusal,
-    Release,
-    Reserved,
-    Settle,
-)
 from solvent._limits import Limit, Scope
+from solvent._operations import Closed, Extend, Note, Operation, Refusal, Release, Reserved, Settle
+from solvent._records import Account, CallRecord, Terms
 from solvent._waiting import Queues
 from solvent.errors import (
     BudgetExceeded,
@@ -285,7 +274,7 @@ class Guard:
                     return answer
                 now = utc(self._clock.now_ns())
                 wait_seconds = self.policy.wait_seconds
-                if not obstacle(answer, effect.reserve.charges, wait_seconds=wait_seconds, now=now).passes:
+                if not obstacle(answer, effect.reserve.amounts, wait_seconds=wait_seconds, now=now).passes:
                     return answer
             last: Reserved | Refusal = await self._apply(effect.reserve)
             return last
@@ -305,15 +294,14 @@ class Guard:
         """
         Write the refusal into the journal, once a call, and tell whoever listens.
         """
-        charges: tuple[Charge, ...] = ()
+        terms = None
         if isinstance(error, BudgetExceeded) and error.scope != CALL and not isinstance(error, DeadlinePassed):
-            account = Account(error.scope, error.meter, error.window)
-            charges = (Charge(account=account, amount=0, limit=error.limit),)
+            terms = Terms((Account(error.scope, error.meter, error.window),), (error.limit,))
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
         record = replace(record, decision="refused", reason=reason, status=error.code, ended=self._clock.now_ns())
         if not isinstance(error, StoreUnavailable | OutcomeUnknown):
             try:
-                await self._apply(Note(kind="refuse", id=id, scope=str(scope), charges=charges, call=record))
+                await self._apply(Note(kind="refuse", id=id, scope=str(scope), terms=terms, call=record))
             except SolventError as failure:
                 self.listeners.tell(StoreFailed(id=id, error=failure))
         answered = time.monotonic()

@@ -12,8 +12,9 @@ from msgspec import Struct
 from solvent._amounts import AMOUNT_MAX
 from solvent._booking import Booking
 from solvent._estimate import Bound
-from solvent._ledger import Account, Balance, Charge, Refusal
 from solvent._limits import Limit, Scope, resets_at
+from solvent._operations import Charge, Refusal
+from solvent._records import Account, Balance, Terms
 
 PROMPT_METERS = frozenset({"usd", "tokens", "input_tokens"})  # A bound of the input decides about these.
 OUTPUT_METERS = frozenset({"usd", "tokens", "output_tokens"})
@@ -46,6 +47,10 @@ class Charges:
         return Charges(tuple(places.items()), per_call)
 
     @cached_property
+    def terms(self) -> Terms:
+        return Terms.of({account: limit.amount if limit else None for account, limit in self.places})
+
+    @cached_property
     def accounts(self) -> tuple[Account, ...]:
         return tuple(account for account, _ in self.places)
 
@@ -64,22 +69,16 @@ class Charges:
             limit = next((limit for limit in self.per_call if limit.meter == account.meter), None)
         return limit.source if limit else ""
 
-    def of(self, bound: Bound, *, retry: bool) -> tuple[Charge, ...]:
+    def amounts(self, bound: Bound, *, retry: bool) -> dict[str, int]:
         """
-        The charges of a call so bounded. What has no bound and no limit is counted when it is known.
+        What a call so bounded is charged, by meter. What has no bound and no limit is counted when it is known.
         """
-        counts = {"calls": 1, "parallel": 1, "retries": int(retry), "branches": 0, "tool_calls": 0}
-        return tuple(
-            Charge(
-                account=account,
-                # No ledger holds more, and no limit is higher.
-                amount=min(bound.amount(account.meter) or 0, AMOUNT_MAX)
-                if account.meter in BOUNDED_METERS
-                else counts[account.meter],
-                limit=limit.amount if limit else None,
-            )
-            for account, limit in self.places
-        )
+        amounts = {"calls": 1, "parallel": 1, "retries": int(retry)}
+        for meter in BOUNDED_METERS:
+            amount = bound.amount(meter)
+            if amount is not None:
+                amounts[meter] = min(amount, AMOUNT_MAX)  # No ledger holds more, and no limit is higher.
+        return amounts
 
     def call_refusal(self, bound: Bound) -> Refusal | None:
         """
@@ -105,21 +104,22 @@ class Obstacle(Struct, frozen=True):
     passes: bool
 
 
-def obstacle(refusal: Refusal, charges: Sequence[Charge], *, wait_seconds: float, now: datetime) -> Obstacle:
+def obstacle(refusal: Refusal, amounts: Mapping[str, int], *, wait_seconds: float, now: datetime) -> Obstacle:
     """
     The charge that decides: one that no waiting can help, if there is one, else the first that is held.
     """
     held = None
-    # The charges may be those of a shrunk call by now; the refusal's own is that of its last try.
-    asked = {charge.account: charge for charge in (refusal.charge, *charges)}
     for balance in refusal.balances:
-        charge = asked[balance.account]
+        charge = refusal.charge
+        if balance.account.scope != CALL:  # The amounts may be those of a shrunk call by now.
+            amount = amounts.get(balance.account.meter, 0)
+            charge = Charge(account=balance.account, amount=amount, limit=balance.limit)
         if balance.limit is None or balance.spent + balance.reserved + charge.amount <= balance.limit:
             continue
         if not _passes(charge, balance, wait_seconds=wait_seconds, now=now):
             return Obstacle(charge, balance, passes=False)
         held = held or Obstacle(charge, balance, passes=True)
-    return held or Obstacle(asked[refusal.charge.account], refusal.balance, passes=True)
+    return held or Obstacle(refusal.charge, refusal.balance, passes=True)
 
 
 def _passes(charge: Charge, balance: Balance, *, wait_seconds: float, now: datetime) -> bool:

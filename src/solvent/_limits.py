@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
-from solvent._amounts import check_amount, show_dollars
+from solvent._amounts import AMOUNT_MAX, check_amount, show_dollars
 
 Meter = Literal[
     "branches",
@@ -31,6 +31,8 @@ METERS: tuple[Meter, ...] = RESERVED_METERS + CHECKED_METERS
 GAUGES: frozenset[Meter] = frozenset({"parallel"})  # Closes at 0 on every path.
 
 WINDOWS = ("", "minute", "hour", "day", "week", "month")  # "" is the life of the scope.
+SECOND_NS = 1_000_000_000
+_QUARTER_SECONDS = 900  # Every time zone is a whole number of these away from UTC.
 ROLLING_SECONDS = 60  # A rolling minute counts the running second and the 60 before it.
 
 SCOPE_KINDS = ("org", "team", "user", "run", "agent", "step")
@@ -171,28 +173,31 @@ def matches(pattern: str, scope: Scope) -> bool:
     )
 
 
-def buckets(window_key: str, *, now: datetime, uptime_seconds: int) -> tuple[int, int]:
+def span(window_key: str, now_ns: int) -> tuple[int, int, int]:
     """
-    The first bucket that counts in a window, and the one that an amount reserved now belongs to.
+    The first bucket that counts in a window, the one that an amount reserved now belongs to, and until when (in
+    nanoseconds since 1970) that is so. Numbers of buckets rise with time.
 
     Args:
         window_key: As in ``Limit.window_key``.
-        now: The store's clock; calendar windows follow it.
-        uptime_seconds: Seconds of a clock that no one sets; the rolling minute follows it.
     """
     if window_key == "":
-        return 0, 0
+        return 0, 0, AMOUNT_MAX * SECOND_NS
+    seconds = now_ns // SECOND_NS
     if window_key == "minute":
-        return uptime_seconds - ROLLING_SECONDS, uptime_seconds
+        return seconds - ROLLING_SECONDS, seconds, (seconds + 1) * SECOND_NS
     window, _, zone = window_key.partition("@")
+    now = datetime.fromtimestamp(seconds, UTC)
     local = now.astimezone(_zone(zone))
     number = {
-        "hour": local.toordinal() * 24 + local.hour,
+        "hour": int(_hour(local).timestamp()) // _QUARTER_SECONDS,  # Where clocks go back, both hours of that name.
         "day": local.toordinal(),
         "week": (local.toordinal() - 1) // 7,
         "month": local.year * 12 + local.month - 1,
     }[window]
-    return number, number
+    until = resets_at(window_key, now=now)
+    assert until is not None
+    return number, number, int(until.timestamp()) * SECOND_NS
 
 
 def resets_at(window_key: str, *, now: datetime) -> datetime | None:
@@ -206,7 +211,7 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
         return None
     local = now.astimezone(_zone(zone))
     if window == "hour":
-        return (local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)).astimezone(UTC)
+        return _hour(local) + timedelta(hours=1)
     today = local.date()
     first = {
         "day": today + timedelta(days=1),
@@ -214,6 +219,13 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
         "month": date(today.year + today.month // 12, today.month % 12 + 1, 1),
     }[window]
     return datetime(first.year, first.month, first.day, tzinfo=_zone(zone)).astimezone(UTC)
+
+
+def _hour(local: datetime) -> datetime:
+    """
+    When the running hour began, UTC.
+    """
+    return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 @cache

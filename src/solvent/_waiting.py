@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from solvent._ledger import Account
+from solvent._records import Account
 
 POLL_SECONDS = 0.25  # Other processes' settles wake no one here, so the head of a queue also looks by itself.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from solvent._ledger import CallRecord
+from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
 
 _log = logging.getLogger("solvent")

@@ -166,7 +166,7 @@ def test_verify_says_what_was_compared(shell: Shell) -> None:
 
 
 def test_verify_names_the_first_difference(shell: Shell) -> None:
-    _tamper(shell.path, "UPDATE bucket SET spent = spent - 1 WHERE spent = 40000000")
+    _tamper(shell.path, "UPDATE bucket SET spent_usd = spent_usd - 1 WHERE spent_usd = 40000000")
     difference = "run:triage usd: spent is 39,999,999, and the journal adds up to 40,000,000"
 
     assert shell("ledger", "verify") == (4, "", f"solvent: the journal and the accounts differ: {difference}.\n")

@@ -2,6 +2,7 @@
 What a real ``solvent run`` says at its end, where it says it, and what the other commands say of it after.
 """
 
+import contextlib
 import json
 import os
 import pty
@@ -175,18 +176,22 @@ def test_verify_and_show_after_a_run(machine: Machine, cent_a_call: Fake) -> Non
     knock(machine, call(), options=OPTIONS)
     assert machine("ledger", "verify") == (
         0,
-        "ok: 4 entries, 2 accounts; every account is the sum of its entries.\n",
+        "ok: 4 entries, 5 accounts; every account is the sum of its entries.\n",
         "",
     )
     assert machine("ledger", "show") == (
         0,
-        "scope  meter  window  spent  reserved  overrun\n"
-        "run:x  usd    life    $0.01     $0.00    $0.00\n"
-        "run:x  calls  life        1         0        0\n",
+        "scope  meter          window  spent  reserved  overrun\n"
+        "run:x  usd            life    $0.01     $0.00    $0.00\n"
+        "run:x  tokens         life    1,007         0        0\n"
+        "run:x  input_tokens   life        7         0        0\n"
+        "run:x  output_tokens  life    1,000         0        0\n"
+        "run:x  calls          life        1         0        0\n",
         "",
     )
     found = machine.json("ledger", "show", "--scope", "run:x")["accounts"]
-    assert {account["meter"]: account["spent"] for account in found} == {"usd": str(CENT), "calls": "1"}
+    spent = {account["meter"]: account["spent"] for account in found}
+    assert (spent["usd"], spent["calls"], spent["tokens"]) == (str(CENT), "1", "1007")
     assert machine("ledger", "show", "--scope", "run:none") == (0, "no account under run:none\n", "")
     assert len(cent_a_call.seen) == 1
 
@@ -203,6 +208,18 @@ def test_what_is_not_in_the_ledger_is_told(machine: Machine) -> None:
     )
 
 
+def all_of(terminal: int) -> bytes:
+    """
+    What was written to a terminal whose other end is closed; the system hands it over piece by piece.
+    """
+    with open(terminal, "rb", buffering=0) as stream:
+        said = b""
+        with contextlib.suppress(OSError):  # EIO is a terminal's end of file.
+            while piece := stream.read(65_536):
+                said += piece
+    return said
+
+
 @pytest.mark.parametrize(("env", "colored"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_a_terminal_gets_color_unless_it_is_not_wanted(machine: Machine, env: dict[str, str], colored: bool) -> None:
     reading, terminal = pty.openpty()
@@ -211,8 +228,7 @@ def test_a_terminal_gets_color_unless_it_is_not_wanted(machine: Machine, env: di
         words, env={**machine.env, "TERM": "xterm", **env}, stdout=subprocess.PIPE, stderr=terminal, check=False
     )
     os.close(terminal)
-    said = os.read(reading, 65_536).decode()
-    os.close(reading)
+    said = all_of(reading).decode()
     assert (done.returncode, done.stdout) == (0, b"")
     assert "no model call came by" in said
     assert ("\x1b[1m" in said) is colored

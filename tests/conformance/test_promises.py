@@ -5,19 +5,8 @@ gives the same answer, and a reservation closes once.
 
 import pytest
 
-from solvent._ledger import (
-    Account,
-    CallRecord,
-    Charge,
-    Closed,
-    Extend,
-    Note,
-    Refusal,
-    Release,
-    Reserve,
-    Reserved,
-    Settle,
-)
+from solvent._operations import Charge, Closed, Extend, Note, Refusal, Release, Reserve, Reserved, Settle
+from solvent._records import Account, CallRecord, Terms
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound
 
 TEAM, RUN = "team:search", "team:search/run:1"
@@ -35,7 +24,9 @@ def reserve(id, amount, *, limit=100, team_limit=None, accounts=(), ttl=120):
         Charge(account=TEAM_USD, amount=amount, limit=team_limit),
         *(Charge(account=account, amount=1) for account in accounts),
     ]
-    return Reserve(id=id, scope=RUN, charges=tuple(charges), ttl_seconds=ttl, call=CallRecord(bound_nanodollars=amount))
+    return Reserve.of(
+        id=id, scope=RUN, charges=tuple(charges), ttl_seconds=ttl, call=CallRecord(bound_nanodollars=amount)
+    )
 
 
 def apply(store, operation):
@@ -181,7 +172,7 @@ def test_a_day_admits_anew_when_it_changes_and_a_reservation_stays_in_its_own(st
     day = Account(RUN, "usd", "day@UTC")
 
     def reserve_today(id, amount):
-        return apply(store, Reserve(id=id, scope=RUN, charges=(Charge(account=day, amount=amount, limit=100),)))
+        return apply(store, Reserve.of(id=id, scope=RUN, charges=(Charge(account=day, amount=amount, limit=100),)))
 
     assert isinstance(reserve_today("a", 80), Reserved)
     assert isinstance(reserve_today("b", 80), Refusal)
@@ -196,7 +187,7 @@ def test_no_sixty_seconds_pass_the_limit_of_a_minute(store, clock):
     sent = []
     for second in range(300):
         for _ in range(3):
-            request = Reserve(
+            request = Reserve.of(
                 id=f"{second}-{len(sent)}", scope=RUN, charges=(Charge(account=minute, amount=1, limit=10),)
             )
             if isinstance(apply(store, request), Reserved):
@@ -211,7 +202,7 @@ def test_a_checked_meter_is_refused_once_more_was_booked_than_allowed(store):
     tools = Account(RUN, "tool_calls")
 
     def ask(id):
-        return apply(store, Reserve(id=id, scope=RUN, charges=(Charge(account=tools, amount=0, limit=2),)))
+        return apply(store, Reserve.of(id=id, scope=RUN, charges=(Charge(account=tools, amount=0, limit=2),)))
 
     for id, used in (("a", 2), ("b", 1)):
         assert isinstance(ask(id), Reserved)
@@ -222,10 +213,8 @@ def test_a_checked_meter_is_refused_once_more_was_booked_than_allowed(store):
 
 def test_a_note_is_kept_and_changes_nothing(store):
     apply(store, reserve("a", 60))
-    charge = Charge(account=USD, amount=0, limit=100)
-    note = Note(
-        kind="refuse", id="b", scope=RUN, charges=(charge,), call=CallRecord(decision="refused", reason="because")
-    )
+    record = CallRecord(decision="refused", reason="because")
+    note = Note(kind="refuse", id="b", scope=RUN, terms=Terms((USD,), (100,)), call=record)
     apply(store, note)
     assert balance(store) == (60, 0, 0)
     *_, entry = store.entries(scope=TEAM)

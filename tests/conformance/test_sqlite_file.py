@@ -14,7 +14,8 @@ import apsw
 import pytest
 from clocks import ManualClock
 
-from solvent._ledger import Account, Charge, Reserve, Reserved
+from solvent._operations import Charge, Reserve, Reserved
+from solvent._records import Account
 from solvent.errors import LedgerCorrupt, SettingsError, StoreUnavailable
 from solvent.stores import open_store
 
@@ -22,7 +23,7 @@ RUN_USD = Account("run:1", "usd")
 
 
 def reserve(id="a", amount=60):
-    return Reserve(id=id, scope="run:1", charges=(Charge(account=RUN_USD, amount=amount, limit=100),))
+    return Reserve.of(id=id, scope="run:1", charges=(Charge(account=RUN_USD, amount=amount, limit=100),))
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_damaged_balance_is_found(path):
     store = open_store(f"sqlite:///{path}")
     store.apply([reserve()])
     connection = apsw.Connection(str(path))
-    connection.execute("UPDATE bucket SET reserved = 61")
+    connection.execute("UPDATE bucket SET reserved_usd = 61")
     connection.close()
     assert store.verify() == "run:1 usd: reserved is 61, and the journal adds up to 60"
 
@@ -95,8 +96,8 @@ def test_the_journal_cannot_be_rewritten(path):
 def test_a_client_that_skips_the_check_is_refused_by_the_file_itself(path):
     open_store(f"sqlite:///{path}").apply([reserve()])
     connection = apsw.Connection(str(path))
-    columns = "(at, kind, id, scope, postings, contents, owner, deadline)"
-    values = "(0, 'reserve', 'b', 'run:1', '[[1,0,41,0,0,100,0]]', 'x', 'y', 0)"
+    columns = "(at, kind, id, scope, terms, buckets, reserved_usd, amounts, owner, deadline)"
+    values = "(0, 'reserve', 'b', 'run:1', 1, '[1]', 41, '{}', 'y', 0)"
     with pytest.raises(apsw.ConstraintError, match="a limit would be passed"):
         connection.execute(f"INSERT INTO entry {columns} VALUES {values}")
     assert connection.execute("SELECT count(*) FROM entry").get == 1
@@ -159,9 +160,11 @@ def test_what_a_dead_process_reserved_is_charged_at_once(path):
 import fcntl
 import os
 from solvent.stores import open_store
-from solvent._ledger import *
+from solvent._operations import *
+from solvent._records import *
 store = open_store("sqlite:///{path}")
-store.apply([Reserve(id="a", scope="run:1", charges=(Charge(account=Account("run:1", "usd"), amount=60, limit=100),))])
+charge = Charge(account=Account("run:1", "usd"), amount=60, limit=100)
+store.apply([Reserve.of(id="a", scope="run:1", charges=[charge])])
 os.kill(os.getpid(), 9)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from solvent._ledger import Account, Balance
+from solvent._records import Account, Balance
 from solvent.stores import open_store
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE_SECONDS = 60
+# For tests of ``--time``: where a program's calls were not under way by then, the run is made again with the next.
+SECONDS_TO_BEGIN = (2, 4, 8, 16, 32)
 OPENAI_KEY, ANTHROPIC_KEY = "sk-the-real-key", "sk-ant-the-real-key"
 DOLLAR = 1_000_000_000
 # Nothing of the machine's own settings may reach a provider or a ledger.

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
-from solvent._ledger import Account, Balance, Charge, Extend, Settle
+from solvent._operations import Extend, Settle
+from solvent._records import Account, Balance, Terms
 from solvent.report import ModelUse, Refused, Share, Use, summarize
 from solvent.stores.memory import MemoryStore
 
@@ -248,13 +249,14 @@ def test_what_stands_below_a_run_is_part_of_it(journal: RunJournal) -> None:
 
 
 def test_a_limit_wider_than_the_run_shows_what_all_runs_spent(journal: RunJournal) -> None:
-    def usd(run: str, amount: int = 0) -> tuple[Charge, ...]:
-        wide = Charge(account=Account("org:acme", "usd", "month@UTC"), amount=amount, limit=500 * CENT)
-        return wide, Charge(account=Account(f"org:acme/run:{run}", "usd"), amount=amount)
+    def usd(run: str) -> Terms:
+        return Terms.of(
+            {Account("org:acme", "usd", "month@UTC"): 500 * CENT, Account(f"org:acme/run:{run}", "usd"): None}
+        )
 
     for run in ("a", "b"):
         one = RunJournal(journal.store, f"org:acme/run:{run}")
-        one.charges = lambda run=run, **amounts: usd(run, amounts.get("usd", 0))  # type: ignore[method-assign]
+        one.terms = lambda _, run=run: usd(run)  # type: ignore[method-assign]
         one.open()
         one.call(2 * CENT)
 
@@ -336,7 +338,7 @@ def test_sums_over_the_report_equal_the_balances(steps: list[Any], with_account:
     assert report.refusals == refused
     by_account = {balance.account: balance for balance in store.balances("run:triage")}
     for shown in report.limits:
-        kept = by_account[shown.account]
+        kept = by_account.get(shown.account, Balance(account=shown.account))
         assert (shown.spent, shown.reserved, shown.overrun) == (kept.spent, kept.reserved, kept.overrun)
         spent = report.total.cost_nanodollars if shown.account.meter == "usd" else report.total.calls
         assert shown.spent == spent

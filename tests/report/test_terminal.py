@@ -2,11 +2,11 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from solvent._ledger import Account, Balance
+from solvent._records import Account, Balance
 from solvent.report import ModelUse, Refused, Report, Share, Use, render, write
 
 CENT = 10_000_000
@@ -257,6 +257,7 @@ _AMOUNTS = st.integers(0, 10**14)  # $100,000.
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(
     width=st.integers(80, 200),
     model=_NAMES,

@@ -102,7 +102,7 @@ def test_a_call_that_a_killed_solvent_left_open_is_charged_in_full(
     assert money(machine) == (0, 3 * CENT)
     assert machine("ledger", "verify") == (
         0,
-        "ok: 2 entries, 2 accounts; every account is the sum of its entries.\n",
+        "ok: 2 entries, 6 accounts; every account is the sum of its entries.\n",
         "",
     )
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from solvent._ledger import Balance
 from solvent._limits import show_amount
 from solvent._printable import printable
+from solvent._records import Balance
 from solvent.cli._common import EXIT_LEDGER, fail, ledger_exists, ledger_url, opened
 from solvent.report._json import SCHEMA_VERSION, balance_json
 

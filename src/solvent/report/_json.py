@@ -7,7 +7,7 @@ Amounts of money and of meters travel as strings, so that no reader rounds them;
 from datetime import UTC, datetime
 
 from solvent._amounts import exact_dollars
-from solvent._ledger import Account, Balance
+from solvent._records import Account, Balance
 from solvent.report._records import Refused, Report, Share, Use
 
 SCHEMA_VERSION = 1

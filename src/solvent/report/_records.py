@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from solvent._ledger import Account, Balance
+from solvent._records import Account, Balance
 
 
 class Use(Struct, frozen=True, kw_only=True):

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from solvent._ledger import Account, Balance, Entry, Posting, carries_run_total
+from solvent._ledger import carries_run_total
 from solvent._limits import METERS
+from solvent._records import Account, Balance, Entry, Posting
 from solvent.report._records import ModelUse, Refused, Report, Share, Use
 from solvent.stores._protocol import Store, under
 

@@ -14,9 +14,9 @@ from typing import TextIO
 from msgspec import Struct
 
 from solvent._amounts import show_dollars, show_seconds
-from solvent._ledger import Balance
 from solvent._limits import GAUGES, Scope
 from solvent._printable import printable
+from solvent._records import Balance
 from solvent.report._records import Report, Share, Use
 
 # A program that has its provider's address written into it goes past the gateway, and is not seen.

@@ -15,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent._ids import new_id
-from solvent._ledger import Account, CallRecord, Charge, Note
 from solvent._limits import Limit
+from solvent._operations import Note
+from solvent._records import Account, CallRecord, Terms
 from solvent.errors import SolventError
 from solvent.policy import LimitsInForce
 from solvent.run._guardian import FORWARDED
@@ -106,9 +107,10 @@ def _in_force(settings: RunSettings) -> dict[Account, int]:
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
-    charges = tuple(Charge(account=account, amount=0, limit=limit) for account, limit in _in_force(settings).items())
+    limits = _in_force(settings)
+    terms = Terms.of(dict(limits)) if limits else None
     call = CallRecord(started=time.time_ns(), parent_id=parent)
-    ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), charges=charges, call=call))
+    ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), terms=terms, call=call))
 
 
 def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> Ended:

@@ -2,23 +2,43 @@
 Whether a ledger's balances are what its journal adds up to.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from solvent._ledger import Account, Posting
+from solvent._records import Account, Entry, Posting
 
-Sums = Mapping[tuple[Account, int], tuple[int, int, int]]  # Account and bucket → reserved, spent, overrun.
+Sums = Mapping[tuple[Account, int], tuple[int, int, int, int]]  # Account and bucket → as ``_PARTS`` says.
+_PARTS = ("reserved", "spent", "overrun", "topped up")
+_NOTHING = (0, 0, 0, 0)
 
 
 def rebuild(postings: Iterable[Posting]) -> Sums:
     """
     Every account's balance by bucket, from the postings of a whole journal alone.
     """
-    sums: dict[tuple[Account, int], tuple[int, int, int]] = {}
+    sums: dict[tuple[Account, int], tuple[int, int, int, int]] = {}
     for posting in postings:
         key = posting.account, posting.bucket
-        reserved, spent, overrun = sums.get(key, (0, 0, 0))
-        sums[key] = reserved + posting.reserved, spent + posting.spent, overrun + posting.overrun
+        reserved, spent, overrun, topped_up = sums.get(key, _NOTHING)
+        sums[key] = (
+            reserved + posting.reserved,
+            spent + posting.spent,
+            overrun + posting.overrun,
+            topped_up + posting.topped_up,
+        )
     return sums
+
+
+def limits_set(entries: Iterable[Entry], limits: dict[Account, int]) -> Iterator[Entry]:
+    """
+    The entries as they come; meanwhile ``limits`` learns which limits they set.
+    """
+    for entry in entries:
+        if entry.kind == "set_limit":
+            posting = entry.postings[0]
+            limits.pop(posting.account, None)
+            if posting.limit is not None:
+                limits[posting.account] = posting.limit
+        yield entry
 
 
 def first_difference(rebuilt: Sums, kept: Sums) -> str | None:
@@ -26,9 +46,9 @@ def first_difference(rebuilt: Sums, kept: Sums) -> str | None:
     The first account whose balance is not what the journal says, in words; ``None`` when all agree.
     """
     for account, bucket in sorted(rebuilt.keys() | kept.keys()):
-        by_journal = rebuilt.get((account, bucket), (0, 0, 0))
-        by_account = kept.get((account, bucket), (0, 0, 0))
-        for name, expected, found in zip(("reserved", "spent", "overrun"), by_journal, by_account, strict=True):
+        by_journal = rebuilt.get((account, bucket), _NOTHING)
+        by_account = kept.get((account, bucket), _NOTHING)
+        for name, expected, found in zip(_PARTS, by_journal, by_account, strict=True):
             if expected != found:
                 window = f" per {account.window}, bucket {bucket}" if account.window else ""
                 return (

@@ -10,7 +10,21 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeVar, overload
 
-from solvent._ledger import Answer, Closed, Done, Extend, Note, Operation, Refusal, Release, Reserve, Reserved, Settle
+from solvent._operations import (
+    Answer,
+    Closed,
+    Done,
+    Extend,
+    Note,
+    Operation,
+    Refusal,
+    Release,
+    Reserve,
+    Reserved,
+    SetLimit,
+    Settle,
+    TopUp,
+)
 from solvent.errors import SolventError
 from solvent.stores._protocol import Store
 
@@ -49,8 +63,11 @@ class Ledger:
     @overload
     def do(self, operation: Settle | Release) -> Closed: ...
     @overload
-    def do(self, operation: Extend | Note) -> Done: ...
+    def do(self, operation: Extend | Note | TopUp | SetLimit) -> Done: ...
     def do(self, operation: Operation) -> Answer:
+        return self._do(operation)
+
+    def _do(self, operation: Operation) -> Answer:
         ticket = _Ticket(operation)
         self._queue.append(ticket)
         while ticket.outcome is None:
@@ -64,10 +81,10 @@ class Ledger:
     @overload
     async def ado(self, operation: Settle | Release) -> Closed: ...
     @overload
-    async def ado(self, operation: Extend | Note) -> Done: ...
+    async def ado(self, operation: Extend | Note | TopUp | SetLimit) -> Done: ...
     async def ado(self, operation: Operation) -> Answer:
         if not self.store.blocks:
-            return self.do(operation)
+            return self._do(operation)
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         ticket = _Ticket(operation, done)

@@ -1,12 +1,14 @@
 """
-How operations close reservations, alike in every store.
+How operations close reservations and are answered, alike in every store.
 """
 
 from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from solvent._ledger import Account, CallRecord, Kind, Release, Settle, State, settled_amount
+from solvent._ledger import first_failing, settled
+from solvent._operations import Charge, Refusal, Release, Reserve, SetLimit, Settle, TopUp
+from solvent._records import NO_CALL, Account, Balance, CallRecord, Kind, State, Terms
 
 CLOSED_BY: Mapping[Kind, State] = {
     "settle": "settled",
@@ -20,13 +22,13 @@ def closing_kind(operation: Settle | Release) -> Kind:
     return "settle" if isinstance(operation, Settle) else "release"
 
 
-def booked_by(operation: Settle | Release) -> Callable[[Account, int], int]:
+def booked_by(operation: Settle | Release, held: Mapping[str, int]) -> dict[str, int]:
     """
-    What a closing books for an account and its reserved amount: nothing at all for a release.
+    What a closing books, by meter: nothing at all for a release.
     """
     if isinstance(operation, Release):
-        return lambda *_: 0
-    return lambda account, reserved: settled_amount(account, reserved=reserved, actual=operation.actual)
+        return dict.fromkeys(held, 0)
+    return settled(held, operation.actual)
 
 
 def closing_call(operation: Settle | Release) -> CallRecord:
@@ -34,3 +36,27 @@ def closing_call(operation: Settle | Release) -> CallRecord:
     What the journal keeps of a closing: of a release its reason too.
     """
     return replace(operation.call, reason=operation.reason) if isinstance(operation, Release) else operation.call
+
+
+def refusal(operation: Reserve, balances: tuple[Balance, ...], open_in: Callable[[Account], int]) -> Refusal:
+    """
+    The answer to a request that does not fit.
+    """
+    balance = first_failing(operation.amounts, balances)
+    assert balance is not None, "the packed rule refused what the plain one admits"
+    account = balance.account
+    charge = next(
+        (charge for charge in operation.charges if charge.account == account),
+        Charge(account=account, amount=operation.amounts.get(account.meter, 0), limit=balance.limit),
+    )
+    return Refusal(charge=charge, balance=balance, balances=balances, open_count=open_in(account))
+
+
+def adjustment(operation: TopUp | SetLimit) -> tuple[Kind, Terms, CallRecord]:
+    """
+    How the journal tells a change of a limit.
+    """
+    call = replace(NO_CALL, reason=operation.reason) if operation.reason else NO_CALL
+    limit = operation.limit if isinstance(operation, SetLimit) else None
+    kind: Kind = "set_limit" if isinstance(operation, SetLimit) else "top_up"
+    return kind, Terms((operation.account,), (limit,)), call

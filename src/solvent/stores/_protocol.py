@@ -7,7 +7,8 @@ A new store is one file with one class, and one line in ``stores.STORES``.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from solvent._ledger import Answer, Balance, Entry, Operation
+from solvent._operations import Answer, Operation
+from solvent._records import Balance, Entry
 from solvent.errors import SolventError
 
 

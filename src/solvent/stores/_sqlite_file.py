@@ -2,7 +2,6 @@
 The file under an SQLite ledger: made private, recognized before it is written, and written by one process at a time.
 """
 
-import importlib.resources
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,10 +12,11 @@ from typing import Any
 import apsw
 
 from solvent.errors import LedgerCorrupt, StoreUnavailable
+from solvent.stores import _sqlite_migrations, _sqlite_schema
 from solvent.stores._gate import Gate
 
 APPLICATION_ID = 0x534F4C56  # "SOLV", so that a foreign database is known before anything is written to it.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = _sqlite_schema.VERSION
 BUSY_MILLISECONDS = 5_000
 
 Row = tuple[Any, ...]  # As the driver gives it: integers, text, bytes and None.
@@ -30,6 +30,7 @@ class SQLiteFile:
     def __init__(self, path: Path, *, synchronous: str) -> None:
         self.path = path
         self.url = f"sqlite:///{path}"
+        self.generation = 0
         with self.mapped():
             _make_private(path)
             self._gate = Gate(path.with_name(f"{path.name}-gate"))
@@ -39,8 +40,12 @@ class SQLiteFile:
             for pragma in ("page_size=1024", "journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
                 self.connection.execute(f"PRAGMA {pragma}")
             with self.transaction():
-                if self.connection.pragma("user_version") == 0:
+                version = self.connection.pragma("user_version")
+                if version == 0:
                     self._create()
+                elif version < SCHEMA_VERSION:
+                    _sqlite_migrations.migrate(self.connection, version)
+                    self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -104,7 +109,7 @@ class SQLiteFile:
             raise LedgerCorrupt(ledger=str(self.path), found=found)
 
     def _create(self) -> None:
-        self.connection.execute(importlib.resources.files(__package__).joinpath("sqlite.sql").read_text())
+        _sqlite_migrations.create(self.connection)
         for key, value in (("ledger_id", secrets.token_hex(8)), ("fingerprint_key", secrets.token_bytes(32))):
             self.connection.execute("INSERT INTO meta VALUES (?, ?)", (key, value))
         self.connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

@@ -1,12 +1,11 @@
 """
 The ledger in one SQLite file, shared by any number of processes on one machine.
 
-Every operation is one row of an ``INSERT INTO entry``; triggers in ``sqlite.sql`` write all that it changes.
+Every operation is one row of an ``INSERT INTO entry``; triggers write all that it changes (``_sqlite_schema``).
 """
 
-import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,37 +14,71 @@ import apsw
 import msgspec
 
 from solvent import _ledger
-from solvent._clock import Clock, SystemClock, utc
-from solvent._ledger import (
-    Account,
+from solvent._clock import Clock, SystemClock
+from solvent._limits import SECOND_NS
+from solvent._operations import (
     Answer,
-    Balance,
-    CallRecord,
     Closed,
     Done,
-    Entry,
     Extend,
-    Kind,
     Note,
     Operation,
-    Posting,
     Refusal,
     Release,
     Reserve,
     Reserved,
+    SetLimit,
     Settle,
-    State,
+    TopUp,
 )
-from solvent._limits import buckets
+from solvent._records import Account, Balance, CallRecord, Entry, Kind, State, Terms
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
-from solvent.stores._audit import first_difference, rebuild
-from solvent.stores._closing import CLOSED_BY, booked_by, closing_call, closing_kind
-from solvent.stores._journal import SELECT, call_row, json_text, read_entry, read_postings
+from solvent.stores._books import Plan, may_overrun, pack, pack_settled
+from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal
 from solvent.stores._owner import is_alive, this_process
-from solvent.stores._sqlite_batch import Batch, Row
 from solvent.stores._sqlite_file import SQLiteFile
+from solvent.stores._sqlite_mirror import Mirror
+from solvent.stores._sqlite_reading import balances, entries, last_opened, verify
+from solvent.stores._sqlite_rows import (
+    INSERT_CLOSING,
+    INSERT_NOTE,
+    INSERT_RESERVE,
+    SELECT_ENTRY,
+    Names,
+    call_row,
+    columns_of,
+    json_text,
+    read_entry,
+    read_terms,
+)
+from solvent.stores._time import Anchor, anchored
 
-_BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
+_KNOWN = (
+    "SELECT state, so_far, reservation.amounts, scope, contents, buckets, reserving, closing FROM reservation "
+    "JOIN entry ON seq = reserving JOIN terms ON terms.id = entry.terms WHERE reservation.id = ?"
+)
+
+
+class _Reservation:
+    """
+    A reservation as the file has it, or as this process has just made it.
+    """
+
+    __slots__ = ("amounts", "buckets", "closing", "held", "numbers", "reserving", "scope", "so_far", "state", "terms")
+
+    def __init__(
+        self, scope: str, terms: Terms, amounts: Mapping[str, int], numbers: tuple[int, ...], buckets: str
+    ) -> None:
+        self.state: State = "open"
+        self.scope = scope
+        self.terms = terms
+        self.amounts = amounts
+        self.numbers = numbers
+        self.buckets = buckets
+        self.held = pack(amounts)
+        self.so_far: Mapping[str, int] = {}
+        self.reserving: int | None = None
+        self.closing: int | None = None
 
 
 class SQLiteStore:
@@ -64,133 +97,180 @@ class SQLiteStore:
         self.url = self._file.url
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
-        self._ids: dict[Account, int] = {}
-        self._names: dict[int, Account] = {}
-        self._batch = Batch(self._file)
+        self._mirror = Mirror(self._file)
+        self._handlers: Mapping[type[Operation], Callable[[Any], Answer]] = {
+            Reserve: self._reserve,
+            Settle: self._close,
+            Release: self._close,
+            Extend: self._extend,
+            Note: self._note,
+            TopUp: self._adjust,
+            SetLimit: self._adjust,
+        }
+        self._open: dict[str, _Reservation] = {}  # Those that were made here.
+        with self._file.mapped():
+            self._anchor = self._anchored()
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
-        with self._lock, self._file.mapped():
-            try:
-                with self._transaction([operation.id for operation in operations]):
-                    return [self._apply_one(operation) for operation in operations]
-            except BaseException:
-                self._ids.clear()  # They may be numbers of accounts that were rolled back.
-                self._names.clear()
-                raise
+        with self._lock, self._file.mapped(), self._transaction():
+            return [self._apply_one(operation) for operation in operations]
 
     @contextmanager
-    def _transaction(self, ids: Sequence[str] = ()) -> Iterator[None]:
-        with self._file.transaction():
-            self._batch.begin(ids)
-            yield
-            self._batch.flush()
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with self._file.transaction():
+                self._mirror.begin()
+                yield
+        except BaseException:
+            self._mirror.forget()
+            self._open.clear()
+            raise
 
     def _apply_one(self, operation: Operation) -> Answer | SolventError:
         try:
-            match operation:
-                case Reserve():
-                    return self._reserve(operation)
-                case Settle() | Release():
-                    return self._close(operation)
-                case Extend():
-                    return self._extend(operation)
-                case Note():
-                    return self._note(operation)
+            return self._handlers[type(operation)](operation)
         except SolventError as error:
             return error
 
     def _reserve(self, operation: Reserve) -> Reserved | Refusal:
-        known = self._batch.reservation(operation.id)
-        if known is not None and known.contents != operation.fingerprint:
+        now_ns = self._now_ns()
+        plan = self._plan(operation.terms, now_ns)
+        want = pack(operation.amounts)
+        if not plan.fits(want):
+            return self._repeated(operation, plan) or refusal(operation, plan.all_balances(), self._open_in)
+        numbers = plan.numbers
+        buckets = self._mirror.buckets(plan, numbers)
+        made = _Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
+        head = (now_ns, "reserve", operation.id, made.scope, plan.key, made.buckets)
+        deadline = self._deadline(operation.ttl_seconds)
+        mine = (json_text(operation.amounts), this_process(self._clock), deadline)
+        try:
+            self._insert(INSERT_RESERVE, *head, *columns_of(want), *mine, *call_row(operation.call))
+        except apsw.ConstraintError:  # The id is known: nothing else keeps an entry out that fits.
+            repeated = self._repeated(operation, plan)
+            if repeated is None:
+                raise
+            return repeated
+        plan.post(numbers, want)
+        self._open[operation.id] = made
+        return Reserved(id=operation.id, state="open", balances=plan.standing())
+
+    def _repeated(self, operation: Reserve, plan: Plan) -> Reserved | None:
+        known = self._find(operation.id)
+        if known is None:
+            return None
+        if not operation.is_same(known.scope, known.terms.accounts, known.amounts):
             raise IdConflict(id=operation.id)
-        rows: list[Row] = []
-        before: list[Balance] = []
-        for charge in operation.charges:
-            id, (first, bucket) = self._id(charge.account), self._buckets(charge.account)
-            rows.append((id, bucket, charge.amount, 0, 0, charge.limit, first))
-            before.append(self._batch.sums(id, first, bucket).balance(charge.account, charge.limit))
-        if known is not None:
-            return Reserved(id=operation.id, state=known.state, balances=tuple(before))
-        failing = _ledger.first_failing(operation.charges, before)
-        if failing is not None:
-            return Refusal(
-                charge=operation.charges[failing],
-                balance=before[failing],
-                balances=tuple(before),
-                open_count=self._open_in(rows[failing][0]),
-            )
-        deadline = self._clock.uptime_ns() + int(operation.ttl_seconds * 1e9)
-        terms = operation.fingerprint, this_process(self._clock), deadline
-        self._insert("reserve", operation.id, operation.scope, rows, operation.call, terms=terms)
-        after = [
-            self._batch.sums(row[0], row[6], row[1]).balance(charge.account, charge.limit)
-            for row, charge in zip(rows, operation.charges, strict=True)
-        ]
-        return Reserved(id=operation.id, state="open", balances=tuple(after))
+        return Reserved(id=operation.id, state=known.state, balances=plan.standing())
 
     def _close(self, operation: Settle | Release) -> Closed:
-        kind = closing_kind(operation)
-        known = self._batch.reservation(operation.id)
-        if known is None:
-            raise ReservationNotFound(id=operation.id)
-        state, last = known.state, read_postings(known.postings, account_of=self._name)
-        if state in (CLOSED_BY[kind], "corrected"):
-            return self._closed(operation.id, state, last, known.run_total_nanodollars)
-        if state not in ("open", "expired"):
-            raise ReservationClosed(id=operation.id, state=state, wanted=CLOSED_BY[kind])
-        booked = booked_by(operation)
-        if state == "open":
-            postings, _ = _ledger.closing(last, booked=booked)
-        else:
-            kind, postings = "correct", _ledger.correction(last, booked=booked)
-        return self._write_closing(kind, operation.id, known.scope, postings, closing_call(operation))
+        id, kind = operation.id, closing_kind(operation)
+        known = self._open.get(id) or self._known(id)
+        if known.state == "open":
+            booked = pack_settled(known.held, operation.actual) if isinstance(operation, Settle) else 0
+            overrun: Mapping[str, int] = {}
+            if may_overrun(known.held, booked):
+                overrun = _ledger.overruns(known.amounts, booked_by(operation, known.amounts))
+            try:
+                return self._close_as(
+                    kind, id, known, -known.held, booked, pack(overrun), overrun, closing_call(operation)
+                )
+            except apsw.ConstraintError:  # Another process has closed it meanwhile: its sweeper, say.
+                self._open.pop(id, None)
+                known = self._known(id)
+                if known.state == "open":
+                    raise
+        if known.state in (CLOSED_BY[kind], "corrected"):
+            return self._answer(id, known)
+        if known.state != "expired":
+            raise ReservationClosed(id=id, state=known.state, wanted=CLOSED_BY[kind])
+        booked_late = booked_by(operation, known.amounts)
+        change = _ledger.correction(known.amounts, _ledger.expired(known.amounts, known.so_far), booked_late)
+        overrun = _ledger.overruns(known.amounts, booked_late)
+        spent, above = pack(change.spent), pack(change.overrun)
+        return self._close_as("correct", id, known, 0, spent, above, overrun, closing_call(operation))
 
-    def _write_closing(
-        self, kind: Kind, id: str, scope: str, postings: tuple[Posting, ...], call: CallRecord
+    def _close_as(
+        self,
+        kind: Kind,
+        id: str,
+        known: _Reservation,
+        reserved: int,
+        spent: int,
+        above: int,
+        overrun: Mapping[str, int],
+        call: CallRecord,
     ) -> Closed:
-        rows: list[Row] = [
-            (self._id(p.account), p.bucket, p.reserved, p.spent, p.overrun, p.limit, p.bucket) for p in postings
-        ]
-        run_total = None
-        for posting, row in zip(postings, rows, strict=True):
-            sums = self._batch.sums(row[0], *self._buckets(posting.account))
-            if _ledger.carries_run_total(posting.account):
-                run_total = sums.spent + posting.spent
-        self._insert(kind, id, scope, rows, call, run_total=run_total)
-        return self._closed(id, CLOSED_BY[kind], postings, run_total)
-
-    def _closed(self, id: str, state: State, postings: tuple[Posting, ...], run_total: int | None) -> Closed:
-        balances = []
-        for posting in postings:
-            sums = self._batch.sums(self._id(posting.account), *self._buckets(posting.account))
-            balances.append(sums.balance(posting.account, posting.limit))
+        now_ns = self._now_ns()
+        plan = self._plan(known.terms, now_ns)
+        run_total = plan.run_total(spent)
+        changes = (*columns_of(reserved), *columns_of(spent), *columns_of(above))
+        head = (now_ns, kind, id, known.scope, plan.key, known.buckets)
+        told = json_text(overrun) if overrun else None
+        self._insert(INSERT_CLOSING, *head, *changes, run_total, told, *call_row(call))
+        plan.post(known.numbers, reserved + spent, spent, above)
+        self._open.pop(id, None)
         return Closed(
             id=id,
-            state=state,
-            balances=tuple(balances),
-            overrun={p.account.meter: p.overrun for p in postings if p.overrun > 0},
+            state=CLOSED_BY[kind],
+            balances=plan.standing(),
+            overrun=overrun,
             run_total_nanodollars=run_total,
         )
 
-    def _extend(self, operation: Extend) -> Done:
-        known = self._batch.reservation(operation.id)
-        if known is None:
-            raise ReservationNotFound(id=operation.id)
-        if known.state != "open":
-            raise ReservationClosed(id=operation.id, state=known.state, wanted="extended")
-        deadline = self._clock.uptime_ns() + int(operation.ttl_seconds * 1e9)
-        self._file.connection.execute(
-            "UPDATE reservation SET deadline = ?, so_far = ? WHERE id = ?",
-            (deadline, json_text(operation.so_far), operation.id),
+    def _answer(self, id: str, known: _Reservation) -> Closed:
+        """
+        What was recorded when it was closed.
+        """
+        row = self._file.row("SELECT overruns, run_total_nanodollars FROM entry WHERE seq = ?", known.closing)
+        assert row is not None
+        return Closed(
+            id=id,
+            state=known.state,
+            balances=self._plan(known.terms, self._now_ns()).standing(),
+            overrun=msgspec.json.decode(row[0]) if row[0] else {},
+            run_total_nanodollars=row[1],
         )
+
+    def _extend(self, operation: Extend) -> Done:
+        so_far, deadline = json_text(operation.so_far), self._deadline(operation.ttl_seconds)
+        connection = self._file.connection
+        connection.execute(
+            "UPDATE reservation SET deadline = ?, so_far = ? WHERE id = ? AND state = 'open'",
+            (deadline, so_far, operation.id),
+        )
+        if not connection.changes():
+            known = self._known(operation.id)
+            raise ReservationClosed(id=operation.id, state=known.state, wanted="extended")
         return Done(id=operation.id)
 
     def _note(self, operation: Note) -> Done:
-        rows: list[Row] = []
-        for charge in operation.charges:
-            first, bucket = self._buckets(charge.account)
-            rows.append((self._id(charge.account), bucket, 0, 0, 0, charge.limit, first))
-        self._insert(operation.kind, operation.id, operation.scope, rows, operation.call)
+        key = None if operation.terms is None else self._plan(operation.terms, self._now_ns()).key
+        head = (self._now_ns(), operation.kind, operation.id, operation.scope, key, None)
+        self._insert(INSERT_NOTE, *head, None, None, *call_row(operation.call))
+        return Done(id=operation.id)
+
+    def _adjust(self, operation: TopUp | SetLimit) -> Done:
+        kind, terms, call = adjustment(operation)
+        account, now_ns = operation.account, self._now_ns()
+        amount = operation.amount if isinstance(operation, TopUp) else operation.limit
+        known = self._file.row(
+            "SELECT kind, contents, amount FROM entry JOIN terms ON terms.id = entry.terms "
+            "WHERE entry.id = ? AND kind IN ('top_up', 'set_limit')",
+            operation.id,
+        )
+        if known is not None:
+            if (known[0], read_terms(known[1]), known[2]) != (kind, terms, amount):
+                raise IdConflict(id=operation.id)
+            return Done(id=operation.id)
+        plan = self._plan(terms, now_ns)
+        (tally,) = plan.tallies
+        head = (now_ns, kind, operation.id, account.scope, plan.key, self._mirror.buckets(plan, plan.numbers))
+        self._insert(INSERT_NOTE, *head, account.meter, amount, *call_row(call))
+        if isinstance(operation, TopUp):
+            tally.top_up(tally.last, pack({account.meter: operation.amount}))
+        else:
+            tally.set_limit(account.meter, operation.limit)
         return Done(id=operation.id)
 
     def expire(self) -> int:
@@ -199,79 +279,39 @@ class SQLiteStore:
                 return 0
             with self._transaction():
                 due = self._due()
-                for id, reserving, so_far in due:
-                    self._expire_one(id, reserving, msgspec.json.decode(so_far))
+                for id in due:
+                    self._expire_one(id, self._known(id))
                 return len(due)
 
-    def _due(self) -> list[tuple[str, int, str]]:
+    def _due(self) -> list[str]:
         now = self._clock.uptime_ns()
-        rows = self._file.rows("SELECT id, reserving, so_far, owner, deadline FROM reservation WHERE state = 'open'")
-        alive = {owner: is_alive(owner, clock=self._clock) for owner in {row[3] for row in rows}}
-        return [
-            (id, reserving, so_far)
-            for id, reserving, so_far, owner, deadline in rows
-            if deadline < now or not alive[owner]
-        ]
+        rows = self._file.rows("SELECT id, owner, deadline FROM reservation WHERE state = 'open'")
+        alive = {owner: is_alive(owner, clock=self._clock) for owner in {row[1] for row in rows}}
+        return [id for id, owner, deadline in rows if deadline < now or not alive[owner]]
 
-    def _expire_one(self, id: str, reserving: int, so_far: dict[str, int]) -> None:
-        row = self._file.row(f"{SELECT} WHERE seq = ?", reserving)
+    def _expire_one(self, id: str, known: _Reservation) -> None:
+        booked = _ledger.expired(known.amounts, known.so_far)
+        overrun = _ledger.overruns(known.amounts, booked)
+        row = self._file.row(f"{SELECT_ENTRY} WHERE seq = ?", known.reserving)
         assert row is not None
-        entry = read_entry(row, account_of=self._name)
-
-        def booked(account: Account, reserved: int) -> int:
-            return _ledger.expired_amount(account, reserved=reserved, so_far=so_far)
-
-        postings, _ = _ledger.closing(entry.postings, booked=booked)
-        call = _ledger.expired_call(entry.call, ended=self._clock.now_ns())
-        self._write_closing("expire", id, entry.scope, postings, call)
+        call = _ledger.expired_call(read_entry(row, Names(self._file.connection)).call, ended=self._clock.now_ns())
+        self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
     def balances(self, scope: str | None = None) -> list[Balance]:
-        where, bindings = (f"WHERE {_BELOW}", (scope,)) if scope is not None else ("", ())
         with self._lock, self._file.mapped():
-            found = []
-            select = f"SELECT id, scope, meter, window, override FROM account {where} ORDER BY scope, id"
-            for id, *name, override in self._file.rows(select, *bindings):
-                account = Account(*name)
-                sums = Batch(self._file).sums(id, *self._buckets(account))
-                found.append(sums.balance(account, override))
-            return found
+            return balances(self._file, scope, now_ns=self._now_ns(), full_until_ns=self._anchor.full_until_ns)
 
     def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
-        where, bindings = (f"{_BELOW} AND ", (scope, after)) if scope is not None else ("", (None, after))
         with self._file.mapped():
-            # A connection of its own: the journal may be long, and the writer goes on meanwhile.
-            reader = self._file.connect()
-            names = functools.cache(functools.partial(_account, reader))
-            for row in reader.execute(f"{SELECT} WHERE {where}seq > ?2 ORDER BY seq", bindings):
-                yield read_entry(row, account_of=names)
-            reader.close()
+            yield from entries(self._file, scope, after)
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock, self._file.mapped():
-            select = f"{SELECT} WHERE kind = 'open' AND coalesce(scope = ?, true) ORDER BY seq DESC LIMIT 1"
-            row = self._file.row(select, scope)
-            return None if row is None else read_entry(row, account_of=self._name)
+            return last_opened(self._file, scope)
 
     def verify(self) -> str | None:
         with self._file.mapped():
-            reader = self._file.connect()
-            reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
-            damage = reader.execute("PRAGMA quick_check(1)").get
-            if damage != "ok":
-                return f"the file is damaged: {damage}"
-            missing = reader.execute("SELECT coalesce(max(seq), 0) - count(*) FROM entry").get
-            if missing:
-                return f"{missing:,} entries of the journal are missing"
-            names = functools.cache(functools.partial(_account, reader))
-            rows: Any = reader.execute("SELECT postings FROM entry ORDER BY seq")
-            rebuilt = rebuild(posting for (text,) in rows for posting in read_postings(text, account_of=names))
-            balances: Any = reader.execute(
-                "SELECT scope, meter, window, number, reserved, spent, overrun FROM bucket "
-                "JOIN account ON account.id = bucket.account"
-            )
-            kept = {(Account(*row[:3]), row[3]): row[4:] for row in balances}
-            reader.close()
-            return first_difference(rebuilt, kept)
+            return verify(self._file)
 
     def fingerprint_key(self) -> bytes:
         with self._lock, self._file.mapped():
@@ -282,54 +322,53 @@ class SQLiteStore:
         with self._lock:
             self._file.close()
 
-    def _insert(
-        self,
-        kind: str,
-        id: str,
-        scope: str,
-        rows: Sequence[Row],
-        call: CallRecord,
-        *,
-        run_total: int | None = None,
-        terms: tuple[str | None, str | None, int | None] = (None, None, None),
-    ) -> None:
-        values = [self._clock.now_ns(), kind, id, scope, json_text(rows), run_total, *call_row(call), *terms]
-        self._batch.add(id, values, rows)
+    def _insert(self, statement: str, *values: object) -> None:
+        self._file.connection.execute(statement, values)
 
-    def _buckets(self, account: Account) -> tuple[int, int]:
-        if not account.window:
-            return 0, 0
-        now, uptime_seconds = utc(self._clock.now_ns()), self._clock.uptime_ns() // 1_000_000_000
-        return buckets(account.window, now=now, uptime_seconds=uptime_seconds)
+    def _plan(self, terms: Terms, now_ns: int) -> Plan:
+        return self._mirror.plan(terms, now_ns=now_ns, full_until_ns=self._anchor.full_until_ns)
 
-    def _id(self, account: Account) -> int:
-        id = self._ids.get(account)
-        if id is None:
-            key = (account.scope, account.meter, account.window)
-            execute = self._file.connection.execute
-            execute("INSERT OR IGNORE INTO account (scope, meter, window) VALUES (?, ?, ?)", key)
-            id = execute("SELECT id FROM account WHERE (scope, meter, window) = (?, ?, ?)", key).get
-            assert isinstance(id, int)
-            self._ids[account] = id
-            self._names[id] = account
-        return id
+    def _known(self, id: str) -> _Reservation:
+        known = self._find(id)
+        if known is None:
+            raise ReservationNotFound(id=id)
+        return known
 
-    def _name(self, id: int) -> Account:
-        account = self._names.get(id)
-        if account is None:
-            account = self._names[id] = _account(self._file.connection, id)
-        return account
+    def _find(self, id: str) -> _Reservation | None:
+        row = self._file.row(_KNOWN, id)
+        if row is None:
+            return None
+        state, so_far, amounts, scope, contents, buckets, reserving, closing = row
+        numbers = Names(self._file.connection).numbers(buckets)
+        found = _Reservation(scope, read_terms(contents), msgspec.json.decode(amounts), numbers, buckets)
+        found.state = state
+        found.so_far, found.reserving, found.closing = msgspec.json.decode(so_far), reserving, closing
+        return found
 
-    def _open_in(self, account: int) -> int:
-        self._batch.flush()
+    def _anchored(self) -> Anchor:
+        """
+        The time that this ledger goes by, which is written down once in each boot of the machine.
+        """
+        with self._file.transaction():
+            row = self._file.row("SELECT value FROM meta WHERE key = 'anchor'")
+            last = None if row is None else msgspec.json.decode(row[0], type=Anchor)
+            newest: Any = self._file.connection.execute("SELECT at FROM entry ORDER BY seq DESC LIMIT 1").get
+            anchor = anchored(self._clock, last=last, newest_ns=newest or 0)
+            if anchor != last:
+                self._file.connection.execute("INSERT OR REPLACE INTO meta VALUES ('anchor', ?)", (json_text(anchor),))
+            return anchor
+
+    def _now_ns(self) -> int:
+        return self._clock.uptime_ns() + self._anchor.offset_ns
+
+    def _deadline(self, ttl_seconds: float) -> int:
+        return self._clock.uptime_ns() + int(ttl_seconds * SECOND_NS)
+
+    def _open_in(self, account: Account) -> int:
         rows = self._file.rows(
-            "SELECT count(*) FROM reservation JOIN entry ON entry.seq = reserving, json_each(postings) AS posting "
-            "WHERE state = 'open' AND posting.value ->> 0 = ?",
-            account,
+            "SELECT count(*) FROM reservation JOIN entry ON seq = reserving, json_each(entry.buckets) AS touched "
+            "JOIN bucket ON bucket.id = touched.value JOIN place ON place.id = bucket.place "
+            f"WHERE state = 'open' AND (place.scope, place.window) = (?, ?) AND entry.reserved_{account.meter} > 0",
+            *account.place,
         )
         return int(rows[0][0])
-
-
-def _account(connection: apsw.Connection, id: int) -> Account:
-    row: Any = connection.execute("SELECT scope, meter, window FROM account WHERE id = ?", (id,)).fetchone()
-    return Account(*row)

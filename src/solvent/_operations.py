@@ -1,0 +1,226 @@
+"""
+What a store is asked, and what it answers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self
+
+from msgspec import Struct
+
+from solvent._amounts import check_amount
+from solvent._records import NO_CALL, Account, Balance, CallRecord, State, Terms, check_amounts, check_meter
+
+
+class Charge(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    An amount for one account, and the limit in force that travels with it (``None``: no limit).
+    """
+
+    account: Account
+    amount: int
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_amount(f"amount of {self.account.meter}", self.amount)
+        if self.limit is not None:
+            check_amount(f"limit of {self.account.meter}", self.limit)
+
+
+class Reserve(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    Set amounts aside in every place of ``terms``, or in none.
+
+    Attributes:
+        id: Made by the caller before the first send; the same again gets the recorded answer.
+        scope: The whole path of the call.
+        amounts: By meter. One that is not named is counted when it is known, and cannot overrun.
+        ttl_seconds: When it expires if nothing closes or extends it.
+    """
+
+    id: str
+    scope: str
+    terms: Terms
+    amounts: Mapping[str, int]
+    ttl_seconds: float = 120
+    call: CallRecord = NO_CALL
+
+    def __post_init__(self) -> None:
+        check_amounts("amount of", self.amounts)
+
+    @classmethod
+    def of(
+        cls, *, id: str, scope: str, charges: Iterable[Charge], ttl_seconds: float = 120, call: CallRecord = NO_CALL
+    ) -> Self:
+        """
+        A reservation of these charges; a meter has one amount, whatever account it stands in.
+        """
+        charges = tuple(charges)
+        amounts: dict[str, int] = {}
+        for charge in charges:
+            meter = charge.account.meter
+            if amounts.setdefault(meter, charge.amount) != charge.amount:
+                raise ValueError(f"a call has one amount of {meter}, got {amounts[meter]} and {charge.amount}")
+        terms = Terms(tuple(charge.account for charge in charges), tuple(charge.limit for charge in charges))
+        return cls(id=id, scope=scope, terms=terms, amounts=amounts, ttl_seconds=ttl_seconds, call=call)
+
+    @property
+    def charges(self) -> tuple[Charge, ...]:
+        return tuple(
+            Charge(account=account, amount=self.amounts.get(account.meter, 0), limit=limit)
+            for account, limit in zip(self.terms.accounts, self.terms.limits, strict=True)
+        )
+
+    def is_same(self, scope: str, accounts: Sequence[Account], amounts: Mapping[str, int]) -> bool:
+        """
+        What a repeated id must agree on: the path and the amounts, not the limits.
+        """
+        return self.scope == scope and self.terms.accounts == tuple(accounts) and self.amounts == amounts
+
+
+class Extend(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    The owner is alive; ``so_far`` is what was used until now, by meter.
+    """
+
+    id: str
+    ttl_seconds: float = 120
+    so_far: Mapping[str, int] = {}
+
+    def __post_init__(self) -> None:
+        check_amounts("so far,", self.so_far)
+
+
+class Settle(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    Close at the actual amounts, by meter; a meter that is not named closes at what was reserved.
+
+    After an expiry it is the one correction.
+    """
+
+    id: str
+    actual: Mapping[str, int]
+    call: CallRecord = NO_CALL
+
+    def __post_init__(self) -> None:
+        check_amounts("actual", self.actual)
+
+
+class Release(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    Close at zero, for the call surely never reached the provider.
+    """
+
+    id: str
+    reason: str
+    call: CallRecord = NO_CALL
+
+
+class Note(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    An entry that changes no balance: a refusal, or a run that opens or closes.
+
+    ``terms`` of a refusal name the account that was in the way; those of an opening all limits in force.
+    """
+
+    kind: Literal["refuse", "open", "close"]
+    id: str
+    scope: str
+    terms: Terms | None = None
+    call: CallRecord = NO_CALL
+
+
+class TopUp(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    Raise the limit of one account, whatever it is, for the window that counts now.
+    """
+
+    id: str
+    account: Account
+    amount: int
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_meter(self.account.meter)
+        check_amount(f"top-up of {self.account.meter}", self.amount)
+
+
+class SetLimit(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    Put a limit in force for one account in place of those that come with charges; ``None`` lets those count again.
+
+    It may be below what is spent: then nothing more is admitted.
+    """
+
+    id: str
+    account: Account
+    limit: int | None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_meter(self.account.meter)
+        if self.limit is not None:
+            check_amount(f"limit of {self.account.meter}", self.limit)
+
+
+Operation = Reserve | Extend | Settle | Release | Note | TopUp | SetLimit
+
+
+class Reserved(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    The answer to ``Reserve``: an open reservation, and the balances after it, one per charge.
+    """
+
+    id: str
+    state: State
+    balances: Sequence[Balance]
+
+
+class Refusal(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    The answer to ``Reserve`` that changes nothing: the first charge that did not fit.
+
+    Attributes:
+        charge, balance: That charge, and its account as it stands.
+        balances: Every account of the request as it stands, in the order of its charges, then those that the store
+            itself limits.
+        open_count: Open reservations that hold amounts in the failing account.
+    """
+
+    charge: Charge
+    balance: Balance
+    balances: Sequence[Balance]
+    open_count: int = 0
+
+    @property
+    def would_fit_alone(self) -> bool:
+        """
+        Only reservations are in the way: with none of them open the charge would fit.
+        """
+        return self.balance.limit is not None and self.balance.spent + self.charge.amount <= self.balance.limit
+
+
+class Closed(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    The answer to ``Settle`` and ``Release``: how the reservation is closed, the first time and ever after.
+
+    Attributes:
+        overrun: By meter, what was settled above what was reserved.
+        run_total_nanodollars: Spent by the call's run, this call included; ``None`` outside a run.
+    """
+
+    id: str
+    state: State
+    balances: Sequence[Balance]
+    overrun: Mapping[str, int]
+    run_total_nanodollars: int | None = None
+
+
+class Done(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    The answer to all other operations.
+    """
+
+    id: str
+
+
+Answer = Reserved | Refusal | Closed | Done

@@ -1,0 +1,381 @@
+"""
+The balances of a ledger in memory, and the rule on them.
+
+All meters of a place travel in one integer, a lane each with a guard bit on top: one subtraction and one mask test tell
+whether all of them fit. A lane holds what was used, not what is free, and is far wider than any amount: so nothing that
+is booked above a limit can borrow from the lane beside it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import overload
+
+from msgspec import Struct
+
+from solvent._ledger import is_run, limit_in_force
+from solvent._limits import CHECKED_METERS, GAUGES, METERS, span
+from solvent._records import Account, Balance, Place, Terms
+
+LANE_BITS = 80  # 2^26 amounts of the largest size fit into a lane, below its guard.
+PLANS_MAX = 4_096
+
+_SHIFTS: dict[str, int] = {meter: position * LANE_BITS for position, meter in enumerate(METERS)}
+_LANE = (1 << (LANE_BITS - 1)) - 1
+_LANES = {meter: _LANE << shift for meter, shift in _SHIFTS.items()}
+_GUARDS = sum(1 << (shift + LANE_BITS - 1) for shift in _SHIFTS.values())
+_WHOLE_LANE = (1 << LANE_BITS) - 1
+_BIAS_OF_LANE = 1 << (LANE_BITS - 2)
+_BIAS = sum(_BIAS_OF_LANE << shift for shift in _SHIFTS.values())
+_NO_LIMITS = sum(_LANES.values()) | _GUARDS
+_GAUGES = sum(_LANES[meter] for meter in GAUGES)
+_CANNOT_OVERRUN = sum(_LANES[meter] for meter in CHECKED_METERS)
+
+
+def pack(amounts: Mapping[str, int]) -> int:
+    packed = 0
+    for meter, amount in amounts.items():
+        packed += amount << _SHIFTS[meter]
+    return packed
+
+
+def unpack(packed: int) -> dict[str, int]:
+    """
+    The amounts that are not 0; they may be negative.
+    """
+    if not packed:
+        return {}
+    biased = packed + _BIAS
+    amounts = {meter: (biased >> shift & _WHOLE_LANE) - _BIAS_OF_LANE for meter, shift in _SHIFTS.items()}
+    return {meter: amount for meter, amount in amounts.items() if amount}
+
+
+def lane(packed: int, meter: str) -> int:
+    return packed >> _SHIFTS[meter] & _LANE
+
+
+def pack_settled(held: int, actual: Mapping[str, int]) -> int:
+    """
+    As ``_ledger.settled`` says.
+    """
+    booked, named = 0, _GAUGES
+    for meter, amount in actual.items():
+        if meter not in GAUGES:
+            booked += amount << _SHIFTS[meter]
+            named |= _LANES[meter]
+    return (held & ~named) + booked
+
+
+def may_overrun(held: int, booked: int) -> bool:
+    return ((held | _CANNOT_OVERRUN | _GUARDS) - booked) & _GUARDS != _GUARDS
+
+
+class Extra(Struct, frozen=True, gc=False, kw_only=True):
+    """
+    What only few places have.
+
+    Attributes:
+        overrides: Limits that were set in place of those that come with charges.
+        topped_up: Packed, of the buckets that count now.
+        is_full: What was reserved before the machine's last start may still count.
+    """
+
+    overrides: Mapping[str, int]
+    topped_up: int = 0
+    is_full: bool = False
+
+    def limit(self, meter: str, limit: int | None) -> int | None:
+        return limit_in_force(limit, override=self.overrides.get(meter), topped_up=lane(self.topped_up, meter))
+
+
+Sums = tuple[int, int, int, Extra | None]  # Used (spent and reserved), spent, overrun: packed.
+
+
+class Tally:
+    """
+    The sums of one place: of each bucket, and of those that count now together.
+    """
+
+    __slots__ = (
+        *("buckets", "extra", "first", "forgotten", "ids", "key", "last", "overrides", "overrun", "place", "spent"),
+        *("until_ns", "used", "window"),
+    )
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.window = place[1]
+        self.key: int | None = None  # Of its row, where it has one; ``ids`` are those of its buckets.
+        self.ids: dict[int, int] = {}
+        self.forgotten = 0  # Buckets below are over for good, and nothing that comes late is booked there.
+        self.reset()
+
+    def reset(self) -> None:
+        self.buckets: dict[int, list[int]] = {}  # By number: used, spent, overrun, topped up. Not without a window.
+        self.overrides: dict[str, int] = {}
+        self.used = self.spent = self.overrun = 0
+        self.extra: Extra | None = None
+        self.first = self.last = self.until_ns = 0
+
+    def move(self, now_ns: int, full_until_ns: int = 0) -> None:
+        """
+        Let the buckets count that do so now. Time that goes back moves nothing.
+        """
+        if now_ns < self.until_ns or not self.window:
+            return
+        self.first, self.last, self.until_ns = span(self.window, now_ns)
+        counting = [sums for number, sums in self.buckets.items() if self.first <= number <= self.last]
+        self.used, self.spent, self.overrun, topped_up = (sum(part) for part in zip([0] * 4, *counting, strict=True))
+        is_full = self.window == "minute" and now_ns < full_until_ns
+        self._set_extra(topped_up, is_full)
+
+    def post(self, number: int, used: int, spent: int, overrun: int) -> None:
+        if self.window:
+            if number < self.forgotten:
+                return
+            sums = self._bucket(number)
+            sums[0] += used
+            sums[1] += spent
+            sums[2] += overrun
+            if not self.first <= number <= self.last:
+                return
+        self.used += used
+        self.spent += spent
+        self.overrun += overrun
+
+    def top_up(self, number: int, amount: int) -> None:
+        self._bucket(number)[3] += amount
+        extra = self.extra or Extra(overrides=self.overrides)
+        self._set_extra(extra.topped_up + amount, extra.is_full)
+
+    def set_limit(self, meter: str, limit: int | None) -> None:
+        self.overrides = {name: value for name, value in self.overrides.items() if name != meter}
+        if limit is not None:
+            self.overrides[meter] = limit
+        extra = self.extra or Extra(overrides=self.overrides)
+        self._set_extra(extra.topped_up, extra.is_full)
+
+    def load(self, rows: Iterable[tuple[int, int, int, int, int]], overrides: Mapping[str, int]) -> None:
+        """
+        Take the sums from elsewhere: number, used, spent, overrun and topped up of each bucket.
+        """
+        self.reset()
+        self.overrides = dict(overrides)
+        for number, *sums in rows:
+            self.buckets[number] = sums
+        if not self.window:
+            self.used, self.spent, self.overrun, topped_up = self._bucket(0)
+            self._set_extra(topped_up, is_full=False)
+
+    def forget(self, number: int) -> None:
+        """
+        Drop the buckets below, unless something is still reserved in one of them.
+        """
+        old = [at for at in self.buckets if at < number]
+        if all(self.buckets[at][0] == self.buckets[at][1] for at in old):
+            for at in old:
+                del self.buckets[at]
+            self.forgotten = number
+
+    def sums(self) -> Sums:
+        return self.used, self.spent, self.overrun, self.extra
+
+    def _bucket(self, number: int) -> list[int]:
+        sums = self.buckets.get(number)
+        if sums is None:
+            sums = self.buckets[number] = [0, 0, 0, 0]
+        return sums
+
+    def _set_extra(self, topped_up: int, is_full: bool) -> None:
+        has_any = bool(self.overrides or topped_up or is_full)
+        self.extra = Extra(overrides=self.overrides, topped_up=topped_up, is_full=is_full) if has_any else None
+
+
+class Plan:
+    """
+    What the terms of a path come to: its tallies, and their limits packed.
+    """
+
+    __slots__ = ("_limits", "_lines", "is_windowed", "key", "numbers", "run", "tallies", "terms", "where")
+
+    def __init__(self, terms: Terms, tallies: tuple[Tally, ...]) -> None:
+        self.terms = terms
+        self.tallies = tallies
+        self.key: int | None = None  # Of its row, where it has one.
+        self._limits: list[dict[str, int | None]] = [{} for _ in tallies]
+        by_place = dict(zip(terms.places, self._limits, strict=True))
+        for account, limit in zip(terms.accounts, terms.limits, strict=True):
+            by_place[account.place][account.meter] = limit
+        self._lines = [
+            (tally, _pack_limits(limits), limits) for tally, limits in zip(tallies, self._limits, strict=True)
+        ]
+        positions = {place: position for position, place in enumerate(terms.places)}
+        self.where = tuple(positions[account.place] for account in terms.accounts)
+        self.is_windowed = any(tally.window for tally in tallies)
+        self.numbers: tuple[int, ...] = (0,) * len(tallies)
+        self.run = next((tally for tally in tallies if is_run(tally.place)), None)
+
+    def move(self, now_ns: int, full_until_ns: int = 0) -> None:
+        for tally in self.tallies:
+            tally.move(now_ns, full_until_ns)
+        self.numbers = tuple(tally.last for tally in self.tallies)
+
+    def fits(self, want: int) -> bool:
+        for tally, limits, by_meter in self._lines:
+            if tally.extra is not None:
+                limits = _pack_in_force(by_meter, tally.used, tally.extra)
+            if (limits - tally.used - want) & _GUARDS != _GUARDS:
+                return False
+        return True
+
+    def post(self, numbers: Sequence[int], used: int, spent: int = 0, overrun: int = 0) -> None:
+        if self.is_windowed:
+            for tally, number in zip(self.tallies, numbers, strict=True):
+                tally.post(number, used, spent, overrun)
+            return
+        for tally in self.tallies:
+            tally.used += used
+        if spent or overrun:
+            for tally in self.tallies:
+                tally.spent += spent
+                tally.overrun += overrun
+
+    def run_total(self, more: int = 0) -> int | None:
+        """
+        What the path's run has spent in nanodollars, with ``more`` (packed); ``None`` without a run.
+        """
+        return None if self.run is None else lane(self.run.spent + more, "usd")
+
+    def standing(self) -> "Standing":
+        sums = [(tally.used, tally.spent, tally.overrun, tally.extra) for tally in self.tallies]
+        return Standing(self, tuple(sums))
+
+    def all_balances(self) -> tuple[Balance, ...]:
+        """
+        The balances of the terms' accounts, then those of others in their places that the store itself limits.
+        """
+        own = [
+            Account(tally.place[0], meter, tally.place[1])
+            for tally, limits in zip(self.tallies, self._limits, strict=True)
+            for meter in tally.overrides
+            if meter not in limits
+        ]
+        sums = {tally.place: tally.sums() for tally in self.tallies}
+        return (*self.standing(), *(balance_of(account, None, sums[account.place]) for account in own))
+
+
+class Standing(Sequence[Balance]):
+    """
+    The balances of a path's accounts as they were at one moment, worked out when somebody looks.
+    """
+
+    __slots__ = ("_plan", "_sums")
+
+    def __init__(self, plan: Plan, sums: tuple[Sums, ...]) -> None:
+        self._plan = plan
+        self._sums = sums
+
+    def __len__(self) -> int:
+        return len(self._plan.terms.accounts)
+
+    @overload
+    def __getitem__(self, position: int) -> Balance: ...
+    @overload
+    def __getitem__(self, position: slice) -> tuple[Balance, ...]: ...
+    def __getitem__(self, position: int | slice) -> Balance | tuple[Balance, ...]:
+        terms = self._plan.terms
+        if isinstance(position, slice):
+            return tuple(self[at] for at in range(*position.indices(len(self))))
+        account = terms.accounts[position]
+        return balance_of(account, terms.limits[position], self._sums[self._plan.where[position]])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+class Books:
+    """
+    Every tally that was asked for, by place, and every plan.
+    """
+
+    def __init__(self) -> None:
+        self.tallies: dict[Place, Tally] = {}
+        self._plans: dict[Terms, Plan] = {}
+
+    def tally(self, place: Place) -> Tally:
+        tally = self.tallies.get(place)
+        if tally is None:
+            tally = self.tallies[place] = Tally(place)
+        return tally
+
+    def plan(self, terms: Terms) -> Plan:
+        plan = self._plans.get(terms)
+        if plan is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            plan = self._plans[terms] = Plan(terms, tuple(self.tally(place) for place in terms.places))
+        return plan
+
+    def clear(self) -> None:
+        self.tallies.clear()
+        self._plans.clear()
+
+
+def balance_of(account: Account, limit: int | None, sums: Sums) -> Balance:
+    used, spent, overrun, extra = sums
+    meter = account.meter
+    booked = lane(spent, meter)
+    reserved = lane(used, meter) - booked
+    if extra is not None:
+        limit = extra.limit(meter, limit)
+        if extra.is_full and limit is not None:
+            reserved = max(reserved, limit - booked)
+    return Balance(account=account, limit=limit, spent=booked, reserved=reserved, overrun=lane(overrun, meter))
+
+
+def balances_of(tallies: Iterable[Tally]) -> list[Balance]:
+    """
+    The accounts in which there is something: by place, and in the order of meters.
+    """
+    found = []
+    for tally in sorted(tallies, key=lambda tally: tally.place):
+        used, _, overrun, extra = sums = tally.sums()
+        named = {*unpack(used), *unpack(overrun), *tally.overrides, *unpack(extra.topped_up if extra else 0)}
+        accounts = (Account(tally.place[0], meter, tally.place[1]) for meter in METERS if meter in named)
+        found += [balance_of(account, None, sums) for account in accounts]
+    return found
+
+
+def kept(tallies: Iterable[Tally]) -> dict[tuple[Account, int], tuple[int, int, int, int]]:
+    """
+    Every bucket's reserved, spent, overrun and topped up, account by account.
+    """
+    found = {}
+    for tally in tallies:
+        buckets: Mapping[int, Sequence[int]] = tally.buckets
+        if not tally.window:
+            topped_up = tally.extra.topped_up if tally.extra else 0
+            buckets = {0: (tally.used, tally.spent, tally.overrun, topped_up)}
+        for number, (used, spent, overrun, topped_up) in buckets.items():
+            parts = [unpack(part) for part in (used - spent, spent, overrun, topped_up)]
+            for meter in {meter for part in parts for meter in part}:
+                reserved, booked, above, added = (part.get(meter, 0) for part in parts)
+                found[Account(tally.place[0], meter, tally.place[1]), number] = reserved, booked, above, added
+    return found
+
+
+def _pack_limits(limits: Mapping[str, int | None]) -> int:
+    packed = _NO_LIMITS
+    for meter, limit in limits.items():
+        if limit is not None:
+            packed -= _LANES[meter] - (limit << _SHIFTS[meter])
+    return packed
+
+
+def _pack_in_force(limits: Mapping[str, int | None], used: int, extra: Extra) -> int:
+    in_force: dict[str, int | None] = {meter: extra.limit(meter, limits.get(meter)) for meter in METERS}
+    if extra.is_full:  # Nothing more goes in, but a checked meter asks for nothing.
+        in_force = {
+            meter: None if limit is None else min(limit, lane(used, meter)) for meter, limit in in_force.items()
+        }
+    return _pack_limits(in_force)

@@ -1,0 +1,125 @@
+"""
+What an SQLite ledger is asked beside operations: balances, the journal, and whether the two agree.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from solvent._limits import METERS
+from solvent._records import Account, Balance, Entry, Place
+from solvent.stores._audit import first_difference, limits_set, rebuild
+from solvent.stores._books import Tally, balances_of
+from solvent.stores._sqlite_file import SQLiteFile
+from solvent.stores._sqlite_mirror import load
+from solvent.stores._sqlite_rows import SELECT_ENTRY, Names, read_entry
+from solvent.stores._sqlite_schema import SUMS, each
+
+_BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
+_ALL_BUCKETS = (
+    f"SELECT scope, window, number, {', '.join(each(f'{part}_{{m}}') for part in SUMS)} "
+    "FROM bucket JOIN place ON place.id = bucket.place"
+)
+_ALL_LIMITS = f"SELECT scope, window, {each('limit_{m}')} FROM place WHERE coalesce({each('limit_{m}')}) IS NOT NULL"
+_HELD = (
+    "SELECT scope, window, number, amounts FROM (SELECT amounts, buckets FROM reservation "
+    "JOIN (SELECT seq, buckets FROM entry) ON seq = reserving WHERE state = 'open'), json_each(buckets) AS at "
+    "JOIN bucket ON bucket.id = at.value JOIN place ON place.id = bucket.place"
+)
+
+
+def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns: int) -> list[Balance]:
+    where, bindings = (f"WHERE {_BELOW}", (scope,)) if scope is not None else ("", ())
+    tallies = []
+    for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
+        tally = Tally((place[0], place[1]))
+        tally.key = id
+        tallies.append(tally)
+    load(file.rows, tallies, now_ns)
+    for tally in tallies:
+        tally.move(now_ns, full_until_ns)
+    return balances_of(tallies)
+
+
+def entries(file: SQLiteFile, scope: str | None, after: int) -> Iterator[Entry]:
+    where, bindings = (f"{_BELOW} AND ", (scope, after)) if scope is not None else ("", (None, after))
+    # A connection of its own: the journal may be long, and the writer goes on meanwhile.
+    reader = file.connect()
+    names = Names(reader)
+    for row in reader.execute(f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq", bindings):
+        yield read_entry(row, names)
+    reader.close()
+
+
+def last_opened(file: SQLiteFile, scope: str | None) -> Entry | None:
+    select = f"{SELECT_ENTRY} WHERE kind = 'open' AND coalesce(scope = ?, true) ORDER BY seq DESC LIMIT 1"
+    row = file.row(select, scope)
+    return None if row is None else read_entry(row, Names(file.connection))
+
+
+def verify(file: SQLiteFile) -> str | None:
+    """
+    Rebuild every account from the journal; the first difference in words.
+    """
+    reader = file.connect()
+    reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
+    try:
+        return _damage(reader) or _difference(reader)
+    finally:
+        reader.close()
+
+
+def _damage(reader: Any) -> str | None:
+    damage = reader.execute("PRAGMA quick_check(1)").get
+    if damage != "ok":
+        return f"the file is damaged: {damage}"
+    missing = reader.execute("SELECT coalesce(max(seq), 0) - count(*) FROM entry").get
+    return f"{missing:,} entries of the journal are missing" if missing else None
+
+
+def _difference(reader: Any) -> str | None:
+    names = Names(reader)
+    journal = (read_entry(row, names) for row in reader.execute(f"{SELECT_ENTRY} ORDER BY seq"))
+    set_by_journal: dict[Account, int] = {}
+    rebuilt = rebuild(posting for entry in limits_set(journal, set_by_journal) for posting in entry.postings)
+    kept = {}
+    for scope, window, number, *columns in reader.execute(_ALL_BUCKETS):
+        for position, meter in enumerate(METERS):
+            amounts = tuple(columns[position :: len(METERS)])
+            if any(amounts):
+                kept[Account(scope, meter, window), number] = amounts
+    return (
+        first_difference(rebuilt, kept) or _limit_difference(reader, set_by_journal) or _held_difference(reader, kept)
+    )
+
+
+def _limit_difference(reader: Any, by_journal: dict[Account, int]) -> str | None:
+    kept = {
+        Account(scope, meter, window): limit
+        for scope, window, *limits in reader.execute(_ALL_LIMITS)
+        for meter, limit in zip(METERS, limits, strict=True)
+        if limit is not None
+    }
+    for account in sorted(kept.keys() | by_journal.keys()):
+        found, expected = kept.get(account), by_journal.get(account)
+        if found != expected:
+            return f"{account.scope} {account.meter}: the limit that was set is {found}, and by the journal {expected}"
+    return None
+
+
+def _held_difference(reader: Any, kept: dict[tuple[Account, int], tuple[int, ...]]) -> str | None:
+    """
+    What is reserved has to be what open reservations hold, and nothing else.
+    """
+    held: dict[tuple[Place, int, str], int] = {}
+    for scope, window, number, amounts in reader.execute(_HELD):
+        for meter, amount in msgspec.json.decode(amounts).items():
+            key = (scope, window), number, meter
+            held[key] = held.get(key, 0) + amount
+    for (account, number), (reserved, *_) in kept.items():
+        expected = held.pop((account.place, number, account.meter), 0)
+        if reserved != expected:
+            return f"{account.scope} {account.meter}: reserved is {reserved:,}, and open reservations hold {expected:,}"
+    left = next((key for key, amount in held.items() if amount), None)
+    return None if left is None else f"{left[0][0]} {left[2]}: what open reservations hold is not reserved"
