@@ -43,10 +43,10 @@ class World:
         self.guard.open(RUN, tuple(limits))
         self._asked = 0
 
-    async def admit(self, call, *, fingerprint=None):
+    async def admit(self, call, *, fingerprint=None, within=()):
         self._asked += 1
         fingerprint = fingerprint or str(self._asked).encode()
-        return await self.guard.admit(call, scope=RUN, fingerprint=fingerprint, began=0.0)
+        return await self.guard.admit(call, scope=RUN, fingerprint=fingerprint, began=0.0, within=within)
 
     async def settle(self, admission, *, output_tokens=0, input_tokens=5, **reading):
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)

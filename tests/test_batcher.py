@@ -3,9 +3,13 @@ The batcher: one durable step for many callers, and no one pays for another's fa
 """
 
 import asyncio
+import gc
+import os
 import threading
+import weakref
 
 import pytest
+from clocks import ManualClock
 
 from solvent._operations import Charge, Reserve, Reserved
 from solvent._records import Account
@@ -78,3 +82,68 @@ def test_threads_share_batches_and_each_gets_its_own_answer():
         thread.join()
     assert {id: answer.id for id, answer in answers.items()} == {str(i): str(i) for i in range(64)}
     assert ledger.store.verify() is None
+
+
+def test_what_expired_is_charged_when_a_ledger_is_opened():
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    store.apply([reserve("a")])
+    clock.advance(seconds=121)
+    Ledger(store)
+    assert [entry.kind for entry in store.entries()] == ["reserve", "expire"]
+
+
+class SweptStore(MemoryStore):
+    """
+    Tells when a sweep found something.
+    """
+
+    def __init__(self, clock):
+        super().__init__(clock=clock)
+        self.swept = threading.Event()
+
+    def expire(self):
+        expired = super().expire()
+        if expired:
+            self.swept.set()
+        return expired
+
+
+@pytest.mark.parametrize("face", ["do", "ado"])
+def test_what_expires_while_a_ledger_is_open_is_charged(face):
+    clock = ManualClock()
+    store = SweptStore(clock)
+    ledger = Ledger(store, sweep_seconds=0.001)
+    if face == "do":
+        ledger.do(reserve("a"))
+    else:
+        asyncio.run(ledger.ado(reserve("a")))
+    clock.advance(seconds=121)
+    assert store.swept.wait(10)
+    ledger.close()
+    assert [balance.reserved for balance in store.balances()] == [0]
+
+
+def test_a_ledger_that_nobody_has_any_more_is_swept_no_more():
+    ledger = Ledger(MemoryStore(), sweep_seconds=0.001)
+    ledger.do(reserve("a"))
+    sweeper, gone = ledger._sweeper, weakref.ref(ledger)
+    del ledger
+    gc.collect()
+    sweeper.join(10)
+    assert gone() is None
+    assert not sweeper.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_goes_on_with_a_ledger_of_its_own_threads():
+    ledger = Ledger(CountingStore())
+    asyncio.run(ledger.ado(reserve("a")))
+    child = os.fork()
+    if child == 0:
+        answers = [ledger.do(reserve("b")), asyncio.run(asyncio.wait_for(ledger.ado(reserve("c")), 10))]
+        os._exit(0 if [type(answer) for answer in answers] == [Reserved, Reserved] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert isinstance(asyncio.run(ledger.ado(reserve("d"))), Reserved)
+    ledger.close()

@@ -74,6 +74,22 @@ async def test_who_waits_is_served_first_come_first_served():
     assert served == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_call_never_waits_for_what_it_is_part_of(kind, tmp_path):
+    async def main():
+        store = MemoryStore() if kind == "memory" else SQLiteStore(tmp_path / "ledger.db")
+        world = World(usd="0.03", wait_seconds=60, store=store)
+        outer = await world.admit(chat())
+        with pytest.raises(BudgetExceeded) as refused:
+            await asyncio.wait_for(world.admit(chat(), within=(outer.id,)), 10)
+        assert not refused.value.held
+        waiting = asyncio.create_task(world.admit(chat(), within=("unknown",)))
+        await world.settle(outer, output_tokens=0)
+        await asyncio.wait_for(waiting, 10)
+
+    asyncio.run(main())
+
+
 @in_loop
 async def test_who_goes_away_while_waiting_leaves_nothing_behind():
     world = World(usd="0.03", wait_seconds=10)

@@ -86,11 +86,11 @@ class Authorizer:
         self._clock = clock
 
     def flow(
-        self, id: str, call: Call, scope: Scope, record: CallRecord, *, own_host: bool
+        self, id: str, call: Call, scope: Scope, record: CallRecord, *, own_host: bool, within: tuple[str, ...] = ()
     ) -> Generator[Operation | Wait, Any, Admission]:
         at = utc(record.started or 0)
         charges = Charges.on(scope, self.limits.of(scope), self.policy.call)
-        attempt = _Attempt(id, scope, call, charges, self._estimator.cheap(call, at=at), record, at)
+        attempt = _Attempt(id, scope, call, charges, self._estimator.cheap(call, at=at), record, at, within)
         self._require_bounds(attempt)
         answer: Reserved | Refusal | None = None
         if not self._queues.busy(charges.accounts):
@@ -207,7 +207,7 @@ class Authorizer:
             open_count=answer.open_count,
             source=attempt.charges.source(account),
             resets_at=resets_at(account.window, now=now),
-            held=hindrance.passes and balance.spent + hindrance.charge.amount <= balance.limit,
+            held=hindrance.passes and answer.fits_alone(balance, hindrance.charge.amount),
             output_tokens_affordable=affordable or None,
             now=now,
         )
@@ -226,7 +226,15 @@ class _Attempt:
     """
 
     def __init__(
-        self, id: str, scope: Scope, call: Call, charges: Charges, bound: Bound, record: CallRecord, at: datetime
+        self,
+        id: str,
+        scope: Scope,
+        call: Call,
+        charges: Charges,
+        bound: Bound,
+        record: CallRecord,
+        at: datetime,
+        within: tuple[str, ...],
     ) -> None:
         self.original = self.call = call
         self.charges = charges
@@ -240,6 +248,7 @@ class _Attempt:
         self.chain = PromptChain(call) if charges.limited & PROMPT_METERS else None
         self._id = id
         self._scope = scope
+        self._within = within
 
     def request(self) -> Reserve:
         self.record = replace(
@@ -257,6 +266,7 @@ class _Attempt:
             amounts=self.amounts(),
             ttl_seconds=TTL_SECONDS,
             call=self.record,
+            within=self._within,
         )
 
     def amounts(self) -> dict[str, int]:

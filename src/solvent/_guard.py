@@ -113,7 +113,14 @@ class Guard:
         self._closing = error
 
     async def admit(
-        self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
+        self,
+        call: Call,
+        *,
+        scope: Scope,
+        fingerprint: bytes,
+        began: float,
+        own_host: bool = False,
+        within: tuple[str, ...] = (),
     ) -> Admission:
         """
         Set aside the most that a call can cost, after what the ladder can do to make it fit.
@@ -122,6 +129,7 @@ class Guard:
             fingerprint: A digest of the request as it came.
             began: When it came, in seconds of the monotonic clock that events use.
             own_host: It goes to the provider's own address, whose ways are known.
+            within: Open reservations that this call is part of; they end after it, so it waits for none of them.
 
         Raises:
             BudgetExceeded: A limit would be passed; ``held`` when only open calls were in the way.
@@ -144,7 +152,8 @@ class Guard:
         try:
             if self._closing is not None:
                 raise self._closing
-            admission: Admission = await self._drive(self._authorizer.flow(id, call, scope, record, own_host=own_host))
+            flow = self._authorizer.flow(id, call, scope, record, own_host=own_host, within=within)
+            admission: Admission = await self._drive(flow)
         except SolventError as error:
             await self._refused(id, scope, record, error, began)
             raise
@@ -232,13 +241,12 @@ class Guard:
 
     async def keep_alive(self) -> None:
         """
-        Extend every open reservation until cancelled, and charge those of dead owners.
+        Extend every open reservation until cancelled.
         """
         while True:
             await asyncio.sleep(EXTEND_SECONDS)
             try:
                 await asyncio.gather(*(self._extend(id) for id in list(self._open)))
-                await self._ledger.in_thread(self._ledger.store.expire)
             except SolventError as error:
                 self.listeners.tell(StoreFailed(id="", error=error))
             except Exception:  # Whatever it is, the next round has to come, or calls expire while they run.

@@ -116,17 +116,17 @@ def obstacle(refusal: Refusal, amounts: Mapping[str, int], *, wait_seconds: floa
             charge = Charge(account=balance.account, amount=amount, limit=balance.limit)
         if balance.limit is None or balance.spent + balance.reserved + charge.amount <= balance.limit:
             continue
-        if not _passes(charge, balance, wait_seconds=wait_seconds, now=now):
+        if not _passes(refusal, charge, balance, wait_seconds=wait_seconds, now=now):
             return Obstacle(charge, balance, passes=False)
         held = held or Obstacle(charge, balance, passes=True)
     return held or Obstacle(refusal.charge, refusal.balance, passes=True)
 
 
-def _passes(charge: Charge, balance: Balance, *, wait_seconds: float, now: datetime) -> bool:
+def _passes(refusal: Refusal, charge: Charge, balance: Balance, *, wait_seconds: float, now: datetime) -> bool:
     assert balance.limit is not None
     if charge.amount > balance.limit:
         return False
-    if balance.spent + charge.amount <= balance.limit or charge.account.window == "minute":
+    if refusal.fits_alone(balance, charge.amount) or charge.account.window == "minute":
         return True
     reset = resets_at(charge.account.window, now=now)
     return reset is not None and (reset - now).total_seconds() <= wait_seconds

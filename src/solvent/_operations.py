@@ -35,6 +35,7 @@ class Reserve(Struct, frozen=True, gc=False, kw_only=True):
         scope: The whole path of the call.
         amounts: By meter. One that is not named is counted when it is known, and cannot overrun.
         ttl_seconds: When it expires if nothing closes or extends it.
+        within: Open reservations that this one is part of. They end after it, so waiting for them would never end.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Reserve(Struct, frozen=True, gc=False, kw_only=True):
     amounts: Mapping[str, int]
     ttl_seconds: float = 120
     call: CallRecord = NO_CALL
+    within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_amounts("amount of", self.amounts)
@@ -184,19 +186,25 @@ class Refusal(Struct, frozen=True, gc=False, kw_only=True):
         balances: Every account of the request as it stands, in the order of its charges, then those that the store
             itself limits.
         open_count: Open reservations that hold amounts in the failing account.
+        own: Of what is reserved in each account, how much the request's own ``within`` hold.
     """
 
     charge: Charge
     balance: Balance
     balances: Sequence[Balance]
     open_count: int = 0
+    own: Mapping[Account, int] = {}
 
     @property
     def would_fit_alone(self) -> bool:
         """
-        Only reservations are in the way: with none of them open the charge would fit.
+        Only other reservations are in the way: with none of them open the charge would fit.
         """
-        return self.balance.limit is not None and self.balance.spent + self.charge.amount <= self.balance.limit
+        return self.fits_alone(self.balance, self.charge.amount)
+
+    def fits_alone(self, balance: Balance, amount: int) -> bool:
+        stays = balance.spent + self.own.get(balance.account, 0)
+        return balance.limit is None or stays + amount <= balance.limit
 
 
 class Closed(Struct, frozen=True, gc=False, kw_only=True):

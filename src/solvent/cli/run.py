@@ -183,7 +183,6 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
         settings = below(settings, environ)
     ledger = Ledger(open_store(settings.ledger))
     try:
-        ledger.store.expire()
         settings = continued(settings, ledger)
         if outer is None:
             ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)

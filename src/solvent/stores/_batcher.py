@@ -3,12 +3,15 @@ One ledger per process: many callers' operations become few durable steps, and a
 """
 
 import asyncio
+import logging
+import os
 import threading
+import weakref
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TypeVar, overload
+from typing import overload
 
 from solvent._operations import (
     Answer,
@@ -28,9 +31,10 @@ from solvent._operations import (
 from solvent.errors import SolventError
 from solvent.stores._protocol import Store
 
+SWEEP_SECONDS = 30.0
 BATCH_MAX = 256  # Operations in one transaction: some milliseconds of lock for the other processes.
 
-T = TypeVar("T")
+_log = logging.getLogger("solvent")
 
 
 class _Ticket:
@@ -47,16 +51,31 @@ class Ledger:
     A store, and the batcher before it. ``do`` is the sync face, ``ado`` the async one; both raise an operation's error.
 
     Whoever gets the flush lock applies everything that is queued by then, so that operations which come while another
-    batch is written go into the next one together.
+    batch is written go into the next one together. What expired is charged when it is opened, and from the first
+    reservation on every ``sweep_seconds``.
+
+    Raises:
+        StoreUnavailable: The store did not answer.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self.store = store
+        self._sweep_seconds = sweep_seconds
+        self._begin()
+        store.expire()
+        _LEDGERS.add(self)
+
+    def _begin(self) -> None:
+        """
+        Also in a forked child: no thread follows it there, and what is queued is the parent's.
+        """
         self._queue: deque[_Ticket] = deque()
         self._flush_lock = threading.Lock()
         self._signals: SimpleQueue[bool] = SimpleQueue()  # True for each operation that waits, then one False.
         self._start_lock = threading.Lock()
         self._flusher: threading.Thread | None = None
+        self._sweeper: threading.Thread | None = None
+        self._over = threading.Event()
 
     @overload
     def do(self, operation: Reserve) -> Reserved | Refusal: ...
@@ -68,6 +87,8 @@ class Ledger:
         return self._do(operation)
 
     def _do(self, operation: Operation) -> Answer:
+        if self._sweeper is None and isinstance(operation, Reserve):
+            self._start_sweeper()
         ticket = _Ticket(operation)
         self._queue.append(ticket)
         while ticket.outcome is None:
@@ -85,6 +106,8 @@ class Ledger:
     async def ado(self, operation: Operation) -> Answer:
         if not self.store.blocks:
             return self._do(operation)
+        if self._sweeper is None and isinstance(operation, Reserve):
+            self._start_sweeper()
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         ticket = _Ticket(operation, done)
@@ -96,20 +119,23 @@ class Ledger:
         await done
         return _result(ticket)
 
-    async def in_thread(self, read: Callable[[], T]) -> T:
-        """
-        Run something that reads the store without holding up the event loop.
-        """
-        return await asyncio.get_running_loop().run_in_executor(None, read)
-
     def close(self) -> None:
         """
-        Apply what is queued, end the flusher and close the store.
+        Apply what is queued, end the threads and close the store.
         """
+        self._over.set()
         self._signals.put(False)
-        if self._flusher is not None:
-            self._flusher.join()
+        for thread in (self._flusher, self._sweeper):
+            if thread is not None:
+                thread.join()
         self.store.close()
+
+    def _start_sweeper(self) -> None:
+        with self._start_lock:
+            if self._sweeper is None:
+                arguments = weakref.ref(self), self._over, self._sweep_seconds
+                self._sweeper = threading.Thread(target=_sweep, args=arguments, name="solvent-sweeper", daemon=True)
+                self._sweeper.start()
 
     def _start_flusher(self) -> None:
         with self._start_lock:
@@ -151,6 +177,32 @@ class Ledger:
             if len(operations) == 1:
                 return [error]
             return [outcome for operation in operations for outcome in self._apply([operation])]
+
+
+def _sweep(ledger: "weakref.ref[Ledger]", over: threading.Event, seconds: float) -> None:
+    """
+    Charge what expires until the ledger is closed, or nobody has it any more.
+    """
+    while not over.wait(seconds):
+        found = ledger()
+        if found is None:
+            return
+        try:
+            found.store.expire()
+        except Exception:  # The next round may find the store again; until then what expired stays reserved.
+            _log.exception("expired reservations could not be charged")
+        del found
+
+
+_LEDGERS: "weakref.WeakSet[Ledger]" = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    for ledger in list(_LEDGERS):
+        ledger._begin()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _deliver(futures: Sequence[asyncio.Future[None]]) -> None:

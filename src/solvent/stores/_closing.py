@@ -38,9 +38,19 @@ def closing_call(operation: Settle | Release) -> CallRecord:
     return replace(operation.call, reason=operation.reason) if isinstance(operation, Release) else operation.call
 
 
-def refusal(operation: Reserve, balances: tuple[Balance, ...], open_in: Callable[[Account], int]) -> Refusal:
+def refusal(
+    operation: Reserve,
+    balances: tuple[Balance, ...],
+    *,
+    open_in: Callable[[Account], int],
+    held_by: Callable[[str], Reserve | None],
+) -> Refusal:
     """
     The answer to a request that does not fit.
+
+    Args:
+        open_in: How many open reservations hold amounts in an account.
+        held_by: The request of an open reservation, by its id.
     """
     balance = first_failing(operation.amounts, balances)
     assert balance is not None, "the packed rule refused what the plain one admits"
@@ -49,7 +59,11 @@ def refusal(operation: Reserve, balances: tuple[Balance, ...], open_in: Callable
         (charge for charge in operation.charges if charge.account == account),
         Charge(account=account, amount=operation.amounts.get(account.meter, 0), limit=balance.limit),
     )
-    return Refusal(charge=charge, balance=balance, balances=balances, open_count=open_in(account))
+    own: dict[Account, int] = {}
+    for request in filter(None, map(held_by, operation.within)):
+        for other in (balance.account for balance in balances if balance.account.place in request.terms.places):
+            own[other] = own.get(other, 0) + request.amounts.get(other.meter, 0)
+    return Refusal(charge=charge, balance=balance, balances=balances, open_count=open_in(account), own=own)
 
 
 def adjustment(operation: TopUp | SetLimit) -> tuple[Kind, Terms, CallRecord]:

@@ -113,7 +113,7 @@ class MemoryStore:
             plan.move(uptime_ns + self._offset_ns)
         want = pack(operation.amounts)
         if not plan.fits(want):
-            return refusal(operation, plan.all_balances(), self._open_in)
+            return refusal(operation, plan.all_balances(), open_in=self._open_in, held_by=self._held_by)
         plan.post(plan.numbers, want)
         deadline_ns = uptime_ns + int(operation.ttl_seconds * SECOND_NS)
         self._open[id] = _Reservation(operation, plan, want, deadline_ns)
@@ -341,6 +341,10 @@ class MemoryStore:
             if tally.window == "minute":
                 tally.forget(oldest)
                 self._opening.forget(tally.place, tally.forgotten)
+
+    def _held_by(self, id: str) -> Reserve | None:
+        known = self._open.get(id)
+        return None if known is None else known.request
 
     def _open_in(self, account: Account) -> int:
         return sum(

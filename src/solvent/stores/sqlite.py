@@ -137,7 +137,9 @@ class SQLiteStore:
         plan = self._plan(operation.terms, now_ns)
         want = pack(operation.amounts)
         if not plan.fits(want):
-            return self._repeated(operation, plan) or refusal(operation, plan.all_balances(), self._open_in)
+            balances = plan.all_balances()
+            refused = refusal(operation, balances, open_in=self._open_in, held_by=self._held_by)
+            return self._repeated(operation, plan) or refused
         numbers = plan.numbers
         buckets = self._mirror.buckets(plan, numbers)
         made = _Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
@@ -363,6 +365,12 @@ class SQLiteStore:
 
     def _deadline(self, ttl_seconds: float) -> int:
         return self._clock.uptime_ns() + int(ttl_seconds * SECOND_NS)
+
+    def _held_by(self, id: str) -> Reserve | None:
+        known = self._find(id)
+        if known is None or known.state != "open":
+            return None
+        return Reserve(id=id, scope=known.scope, terms=known.terms, amounts=known.amounts)
 
     def _open_in(self, account: Account) -> int:
         rows = self._file.rows(
