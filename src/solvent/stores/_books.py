@@ -121,7 +121,7 @@ class Tally:
         if now_ns < self.until_ns or not self.window:
             return
         self.first, self.last, self.until_ns = span(self.window, now_ns)
-        counting = [sums for number, sums in self.buckets.items() if self.first <= number <= self.last]
+        counting = [sums for number in range(self.first, self.last + 1) if (sums := self.buckets.get(number))]
         self.used, self.spent, self.overrun, topped_up = (sum(part) for part in zip([0] * 4, *counting, strict=True))
         is_full = self.window == "minute" and now_ns < full_until_ns
         self._set_extra(topped_up, is_full)
