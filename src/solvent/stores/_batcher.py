@@ -89,13 +89,15 @@ class Ledger:
     def _do(self, operation: Operation) -> Answer:
         if self._sweeper is None and isinstance(operation, Reserve):
             self._start_sweeper()
+        if not self.store.blocks:  # Nothing to share the cost of.
+            return _answer(self._apply([operation])[0])
         ticket = _Ticket(operation)
         self._queue.append(ticket)
         while ticket.outcome is None:
             with self._flush_lock:
                 if ticket.outcome is None:
                     self._flush()
-        return _result(ticket)
+        return _answer(ticket.outcome)
 
     @overload
     async def ado(self, operation: Reserve) -> Reserved | Refusal: ...
@@ -117,7 +119,7 @@ class Ledger:
         # Not before the other tasks that are ready have queued theirs: the flusher would take the processor from them.
         loop.call_soon(self._signals.put, True)
         await done
-        return _result(ticket)
+        return _answer(ticket.outcome)
 
     def close(self) -> None:
         """
@@ -211,8 +213,7 @@ def _deliver(futures: Sequence[asyncio.Future[None]]) -> None:
             done.set_result(None)
 
 
-def _result(ticket: _Ticket) -> Answer:
-    outcome = ticket.outcome
+def _answer(outcome: Answer | BaseException | None) -> Answer:
     if isinstance(outcome, SolventError):
         raise outcome
     if isinstance(outcome, BaseException):
