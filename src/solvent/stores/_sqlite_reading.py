@@ -47,9 +47,11 @@ def entries(file: SQLiteFile, scope: str | None, after: int) -> Iterator[Entry]:
     # A connection of its own: the journal may be long, and the writer goes on meanwhile.
     reader = file.connect()
     names = Names(reader)
-    for row in reader.execute(f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq", bindings):
-        yield read_entry(row, names)
-    reader.close()
+    try:
+        for row in reader.execute(f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq", bindings):
+            yield read_entry(row, names)
+    finally:
+        reader.close()
 
 
 def last_opened(file: SQLiteFile, scope: str | None) -> Entry | None:

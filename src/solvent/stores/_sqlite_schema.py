@@ -24,8 +24,10 @@ _TYPES = {
     **dict.fromkeys(("stream", "bound_nanodollars", "cost_nanodollars", "attempt", "started", "ended"), "INTEGER"),
     "decision": "TEXT CHECK (decision IN ('admitted', 'refused'))",
 }
-_ONCE = "kind IN ('open', 'close', 'refuse', 'top_up', 'set_limit')"  # Repeated, they are counted once by their ids.
-ONCE = f"ON CONFLICT (id, kind) WHERE {_ONCE} DO NOTHING"
+ONCE_KINDS = (
+    "kind IN ('open', 'close', 'refuse', 'top_up', 'set_limit')"  # Repeated, they are counted once by their ids.
+)
+ONCE = f"ON CONFLICT (id, kind) WHERE {ONCE_KINDS} DO NOTHING"
 
 _IN_THESE_BUCKETS = "id IN (SELECT value FROM json_each(NEW.buckets))"
 _LIMIT = "coalesce(place.limit_{m}, line.limit_{m})"
@@ -84,7 +86,7 @@ CREATE TABLE entry (
 );
 CREATE INDEX entry_scope ON entry (scope, seq);
 CREATE INDEX entry_open ON entry (seq) WHERE kind = 'open';
-CREATE UNIQUE INDEX entry_once ON entry (id, kind) WHERE {_ONCE};
+CREATE UNIQUE INDEX entry_once ON entry (id, kind) WHERE {ONCE_KINDS};
 
 -- owner: boot id, process id and its start. deadline: uptime in nanoseconds, of that boot. closing: the last entry.
 CREATE TABLE reservation (

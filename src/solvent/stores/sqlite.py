@@ -51,6 +51,7 @@ from solvent.stores._sqlite_rows import (
     read_entry,
     read_terms,
 )
+from solvent.stores._sqlite_schema import ONCE_KINDS
 from solvent.stores._time import Anchor, anchored
 
 _KNOWN = (
@@ -137,9 +138,10 @@ class SQLiteStore:
         plan = self._plan(operation.terms, now_ns)
         want = pack(operation.amounts)
         if not plan.fits(want):
-            balances = plan.all_balances()
-            refused = refusal(operation, balances, open_in=self._open_in, held_by=self._held_by)
-            return self._repeated(operation, plan) or refused
+            repeated = self._repeated(operation, plan)
+            if repeated is not None:
+                return repeated
+            return refusal(operation, plan.all_balances(), open_in=self._open_in, held_by=self._held_by)
         numbers = plan.numbers
         buckets = self._mirror.buckets(plan, numbers)
         made = _Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
@@ -258,7 +260,7 @@ class SQLiteStore:
         amount = operation.amount if isinstance(operation, TopUp) else operation.limit
         known = self._file.row(
             "SELECT kind, contents, amount FROM entry JOIN terms ON terms.id = entry.terms "
-            "WHERE entry.id = ? AND kind IN ('top_up', 'set_limit')",
+            f"WHERE entry.id = ? AND {ONCE_KINDS} AND kind IN ('top_up', 'set_limit')",
             operation.id,
         )
         if known is not None:
