@@ -28,7 +28,7 @@ from solvent._operations import (
     Settle,
     TopUp,
 )
-from solvent.errors import SolventError
+from solvent.errors import OutcomeUnknown, SolventError
 from solvent.stores._protocol import Store
 
 SWEEP_SECONDS = 30.0
@@ -173,6 +173,8 @@ class Ledger:
         """
         try:
             return [*self.store.apply(operations)]
+        except OutcomeUnknown as error:
+            return [OutcomeUnknown(ledger=error.ledger, id=each.id, reason=error.reason) for each in operations]
         except SolventError as error:
             return [error] * len(operations)
         except BaseException as error:  # Each caller has to hear of it, whatever it is.

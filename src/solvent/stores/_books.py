@@ -193,7 +193,10 @@ class Plan:
     What the terms of a path come to: its tallies, and their limits packed.
     """
 
-    __slots__ = ("_limits", "_lines", "is_windowed", "key", "numbers", "run", "tallies", "terms", "where")
+    __slots__ = (
+        *("_limits", "_lines", "_plain", "_windowed", "is_windowed", "key", "numbers", "run"),
+        *("tallies", "terms", "where"),
+    )
 
     def __init__(self, terms: Terms, tallies: tuple[Tally, ...]) -> None:
         self.terms = terms
@@ -208,14 +211,16 @@ class Plan:
         ]
         positions = {place: position for position, place in enumerate(terms.places)}
         self.where = tuple(positions[account.place] for account in terms.accounts)
-        self.is_windowed = any(tally.window for tally in tallies)
+        self._plain = [tally for tally in tallies if not tally.window]
+        self._windowed = [(position, tally) for position, tally in enumerate(tallies) if tally.window]
+        self.is_windowed = bool(self._windowed)
         self.numbers: tuple[int, ...] = (0,) * len(tallies)
         self.run = next((tally for tally in tallies if is_run(tally.place)), None)
 
     def move(self, now_ns: int, full_until_ns: int = 0) -> None:
-        for tally in self.tallies:
+        for _, tally in self._windowed:
             tally.move(now_ns, full_until_ns)
-        self.numbers = tuple(tally.last for tally in self.tallies)
+        self.numbers = tuple([tally.last for tally in self.tallies])
 
     def fits(self, want: int) -> bool:
         for tally, limits, by_meter in self._lines:
@@ -226,16 +231,14 @@ class Plan:
         return True
 
     def post(self, numbers: Sequence[int], used: int, spent: int = 0, overrun: int = 0) -> None:
-        if self.is_windowed:
-            for tally, number in zip(self.tallies, numbers, strict=True):
-                tally.post(number, used, spent, overrun)
-            return
-        for tally in self.tallies:
+        for tally in self._plain:
             tally.used += used
         if spent or overrun:
-            for tally in self.tallies:
+            for tally in self._plain:
                 tally.spent += spent
                 tally.overrun += overrun
+        for position, tally in self._windowed:
+            tally.post(numbers[position], used, spent, overrun)
 
     def run_total(self, more: int = 0) -> int | None:
         """

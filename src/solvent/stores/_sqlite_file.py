@@ -2,50 +2,86 @@
 The file under an SQLite ledger: made private, recognized before it is written, and written by one process at a time.
 """
 
+import errno
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from solvent.errors import LedgerCorrupt, StoreUnavailable
+from solvent.errors import LedgerCorrupt, OutcomeUnknown, StoreUnavailable
 from solvent.stores import _sqlite_migrations, _sqlite_schema
 from solvent.stores._gate import Gate
+from solvent.stores._local_disk import require_local_disk
 
 APPLICATION_ID = 0x534F4C56  # "SOLV", so that a foreign database is known before anything is written to it.
 SCHEMA_VERSION = _sqlite_schema.VERSION
 BUSY_MILLISECONDS = 5_000
+STAMP_SETTLES_NS = 2_000_000_000  # File systems tell times apart by milliseconds, the worst by two seconds.
 
 Row = tuple[Any, ...]  # As the driver gives it: integers, text, bytes and None.
+Identity = tuple[int, int] | None  # Device and inode; none where there is no file.
+Stamp = tuple[int, int, int] | None  # With the time when a folder last got, lost or renamed a file.
+
+_opening = threading.RLock()  # Held while a ledger file is made and listed, and during a fork.
+_files: "weakref.WeakSet[SQLiteFile]" = weakref.WeakSet()
+_forking: "list[SQLiteFile]" = []
 
 
 class SQLiteFile:
     """
     One writing connection to a ledger file, and the gate before it.
+
+    Whoever uses the connection holds ``lock``. Nothing is carried over a fork: SQLite remembers in memory what its
+    process has locked, so that a child would inherit the belief and not the locks, and its writes would be lost when
+    the parent closes. All is closed before a fork, and opened anew by whoever uses it next.
+
+    Attributes:
+        path: The file itself, for two names of it must share one gate.
+        generation: How often the connection was given up; whoever caches what it said has to look.
     """
 
     def __init__(self, path: Path, *, synchronous: str) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
+        self.path = Path(os.path.realpath(path))
+        self.url = f"sqlite:///{self.path}{'?synchronous=normal' if synchronous == 'NORMAL' else ''}"
+        self.lock = threading.RLock()
         self.generation = 0
+        self._synchronous = synchronous
+        self._reading = threading.RLock()
+        self._gate = Gate(self.path.with_name(f"{self.path.name}-gate"))
+        self._folder = str(self.path.parent)
+        self._connection: apsw.Connection | None = None
+        self._identities: dict[str, Identity] = {}  # Of the file, its journal and its shared memory, when opened.
+        self._seen: Stamp = None  # Their folder, when all of them were in place.
+        self._is_closed = False
         with self.mapped():
-            _make_private(path)
-            self._gate = Gate(path.with_name(f"{path.name}-gate"))
-            self.connection = self.connect()
-            self._check_kind()
-            # The page size can be chosen only before the first page is written, so before WAL.
-            for pragma in ("page_size=1024", "journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
-                self.connection.execute(f"PRAGMA {pragma}")
-            with self.transaction():
-                version = self.connection.pragma("user_version")
-                if version == 0:
-                    self._create()
-                elif version < SCHEMA_VERSION:
-                    _sqlite_migrations.migrate(self.connection, version)
-                    self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            require_local_disk(self.path)
+            with _opening:
+                _make_private(self.path)
+                _files.add(self)
+            try:
+                with self.transaction():
+                    version = self.connection.pragma("user_version")
+                    if version == 0:
+                        self._create()
+                    elif version < SCHEMA_VERSION:
+                        _sqlite_migrations.migrate(self.connection, version)
+                        self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            except OutcomeUnknown as error:  # Who opens it again finds it made, or makes it.
+                raise StoreUnavailable(ledger=self.url, reason=error.reason) from error
+
+    @property
+    def connection(self) -> apsw.Connection:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        return self._connection
 
     def connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -56,25 +92,46 @@ class SQLiteFile:
             raise StoreUnavailable(ledger=self.url, reason="the file cannot be written")
         return connection
 
+    @contextmanager
+    def reader(self) -> Iterator[apsw.Connection]:
+        """
+        A connection of its own for a long read, which no writer waits for; a fork does.
+        """
+        with self._reading:
+            connection = self.connect()
+            try:
+                yield connection
+            finally:
+                connection.close(True)
+
     def rows(self, sql: str, *bindings: object) -> list[Row]:
-        return self.connection.execute(sql, bindings).fetchall()
+        with self.lock:
+            return self.connection.execute(sql, bindings).fetchall()
 
     def row(self, sql: str, *bindings: object) -> Row | None:
-        return self.connection.execute(sql, bindings).fetchone()
+        with self.lock:
+            return self.connection.execute(sql, bindings).fetchone()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, ids: Sequence[str] = ()) -> Iterator[None]:
         """
-        One write transaction. A commit that fails is rolled back, so an error always means that nothing was recorded.
+        One write transaction. An error means that nothing was recorded, but for one.
+
+        Args:
+            ids: What it writes, to be named by that error.
+
+        Raises:
+            OutcomeUnknown: The disk failed in the commit, which a crash may bring back until something else is written.
         """
-        with self._gate.held(patience_seconds=BUSY_MILLISECONDS / 1000):
-            self.connection.execute("BEGIN IMMEDIATE")
+        with self.lock, self._gate.held(patience_seconds=BUSY_MILLISECONDS / 1000):
+            connection = self.connection
+            self._require_all_in_place()
+            connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self.connection.execute("COMMIT")
+                self._commit(ids)
             except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
 
     @contextmanager
@@ -87,16 +144,82 @@ class SQLiteFile:
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise LedgerCorrupt(ledger=str(self.path), found=f"{error}") from error
         except (apsw.BusyError, apsw.LockedError, TimeoutError) as error:
-            reason = f"another program has it locked for over {BUSY_MILLISECONDS // 1000} s"
+            reason = f"another program has it locked for over {BUSY_MILLISECONDS / 1000:g} s"
             raise StoreUnavailable(ledger=self.url, reason=reason) from error
         except OSError as error:
-            raise StoreUnavailable(ledger=self.url, reason=f"{error.strerror}: {error.filename}") from error
+            place = f": {error.filename}" if error.filename else ""
+            raise StoreUnavailable(ledger=self.url, reason=f"{error.strerror}{place}") from error
         except apsw.Error as error:
             raise StoreUnavailable(ledger=self.url, reason=f"{error}") from error
 
     def close(self) -> None:
-        self.connection.close()
-        self._gate.close()
+        with self.lock:
+            self._is_closed = True
+            self._gate.close()
+            self._disconnect()
+
+    def _open(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable(ledger=self.url, reason="it was closed")
+        if self._identities:
+            self._require_in_place(str(self.path))
+        self._connection, self._seen = self.connect(), None
+        try:
+            self._check_kind()
+            # The page size can be chosen only before the first page is written, so before WAL.
+            for pragma in ("page_size=1024", "journal_mode=WAL", f"synchronous={self._synchronous}", "foreign_keys=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.pragma("user_version")  # The first read makes the journal's files.
+        except BaseException:
+            self._disconnect()
+            raise
+        self._identities = {place: _identity(place) for place in (f"{self.path}{end}" for end in ("", "-wal", "-shm"))}
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.generation += 1
+            with suppress(apsw.Error):  # What it could not write at its end, the next to open the file does.
+                connection.close(True)
+
+    def _require_all_in_place(self) -> None:
+        """
+        See that nobody deleted or replaced a file, by one look at the folder when nothing changed there.
+        """
+        folder = _stamp(self._folder)
+        if folder is not None and folder == self._seen:
+            return
+        for place in self._identities:
+            self._require_in_place(place)
+        self._gate.look()
+        # What happens in the moment of the last change would have the same time.
+        is_over = folder is not None and time.time_ns() - folder[2] > STAMP_SETTLES_NS
+        self._seen = folder if is_over else None
+
+    def _require_in_place(self, place: str) -> None:
+        found = _identity(place)
+        if found == self._identities[place]:
+            return
+        if place == str(self.path):
+            self._disconnect()
+        what = "deleted" if found is None else "replaced"
+        reason = f"{place} was {what} while it was open; put the same file back, or start the program anew"
+        raise StoreUnavailable(ledger=self.url, reason=reason)
+
+    def _commit(self, ids: Sequence[str]) -> None:
+        try:
+            self.connection.execute("COMMIT")
+        except (apsw.BusyError, apsw.CorruptError, apsw.FullError):
+            raise  # Before the last page was written, without which there is no commit.
+        except apsw.Error as error:
+            raise OutcomeUnknown(ledger=self.url, id=", ".join(ids) or "(any)", reason=f"{error}") from error
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except apsw.Error:
+            self._disconnect()  # Which ends it as well.
 
     def _check_kind(self) -> None:
         found = self.connection.pragma("application_id")
@@ -119,11 +242,56 @@ class SQLiteFile:
 def _make_private(path: Path) -> None:
     """
     Make the file and its folder, for their owner alone, before SQLite makes them for everybody.
+
+    A file that is there is not opened: closing it would drop all locks that this process has on it.
     """
-    if not path.parent.is_dir():
+    if not path.parent.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        # Opened for writing here, for SQLite would quietly go on reading.
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-    else:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise LedgerCorrupt(
+                ledger=str(path), found="it is a folder" if path.is_dir() else "it is no file"
+            ) from None
+        # Asked here, for SQLite would quietly go on reading.
+        if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            number = errno.EROFS if os.statvfs(path).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def _identity(place: str) -> Identity:
+    try:
+        found = os.stat(place)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _stamp(folder: str) -> Stamp:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    for file in list(_files):
+        file.lock.acquire()
+        file._reading.acquire()
+        _forking.append(file)
+        file._gate.close()
+        file._disconnect()
+
+
+def _after_fork() -> None:
+    while _forking:
+        file = _forking.pop()
+        file._reading.release()
+        file.lock.release()
+    _opening.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -16,6 +16,7 @@ from solvent.stores._sqlite_mirror import load
 from solvent.stores._sqlite_rows import SELECT_ENTRY, Names, read_entry
 from solvent.stores._sqlite_schema import SUMS, each
 
+PAGE = 1_000  # Entries that are read at once.
 _BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
 _ALL_BUCKETS = (
     f"SELECT scope, window, number, {', '.join(each(f'{part}_{{m}}') for part in SUMS)} "
@@ -43,33 +44,28 @@ def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns:
 
 
 def entries(file: SQLiteFile, scope: str | None, after: int) -> Iterator[Entry]:
-    where, bindings = (f"{_BELOW} AND ", (scope, after)) if scope is not None else ("", (None, after))
-    # A connection of its own: the journal may be long, and the writer goes on meanwhile.
-    reader = file.connect()
-    names = Names(reader)
-    try:
-        for row in reader.execute(f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq", bindings):
-            yield read_entry(row, names)
-    finally:
-        reader.close()
+    where = f"{_BELOW} AND " if scope is not None else ""
+    names, last = Names(file.rows), after
+    # In pages, for a statement that is left half read would keep its state of the file for as long.
+    select = f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq LIMIT {PAGE}"
+    while rows := file.rows(select, scope, last):
+        yield from (read_entry(row, names) for row in rows)
+        last = rows[-1][0]
 
 
 def last_opened(file: SQLiteFile, scope: str | None) -> Entry | None:
     select = f"{SELECT_ENTRY} WHERE kind = 'open' AND coalesce(scope = ?, true) ORDER BY seq DESC LIMIT 1"
     row = file.row(select, scope)
-    return None if row is None else read_entry(row, Names(file.connection))
+    return None if row is None else read_entry(row, Names(file.rows))
 
 
 def verify(file: SQLiteFile) -> str | None:
     """
     Rebuild every account from the journal; the first difference in words.
     """
-    reader = file.connect()
-    reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
-    try:
+    with file.reader() as reader:
+        reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
         return _damage(reader) or _difference(reader)
-    finally:
-        reader.close()
 
 
 def _damage(reader: Any) -> str | None:
@@ -81,7 +77,7 @@ def _damage(reader: Any) -> str | None:
 
 
 def _difference(reader: Any) -> str | None:
-    names = Names(reader)
+    names = Names(lambda sql, *bindings: reader.execute(sql, bindings).fetchall())
     journal = (read_entry(row, names) for row in reader.execute(f"{SELECT_ENTRY} ORDER BY seq"))
     set_by_journal: dict[Account, int] = {}
     rebuilt = rebuild(posting for entry in limits_set(journal, set_by_journal) for posting in entry.postings)

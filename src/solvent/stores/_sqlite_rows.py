@@ -8,7 +8,6 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
 from solvent._ledger import postings
@@ -112,22 +111,25 @@ def _postings(row: Sequence[Any], names: "Names") -> tuple[Posting, ...]:
 
 class Names:
     """
-    What the numbers in entries stand for, as one connection reads it; rows of these tables never change.
+    What the numbers in entries stand for; what is committed in these tables never changes.
+
+    Args:
+        rows: Runs a statement with its bindings.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
+    def __init__(self, rows: Callable[..., Sequence[Any]]) -> None:
+        self._rows = rows
         self.terms: Callable[[int], Terms] = functools.lru_cache(4_096)(self._terms)
         self.numbers: Callable[[str], tuple[int, ...]] = functools.lru_cache(4_096)(self._numbers)
 
     def _terms(self, id: int) -> Terms:
-        contents: Any = self._connection.execute("SELECT contents FROM terms WHERE id = ?", (id,)).get
+        [(contents,)] = self._rows("SELECT contents FROM terms WHERE id = ?", id)
         return read_terms(contents)
 
     def _numbers(self, buckets: str) -> tuple[int, ...]:
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT number FROM json_each(?) AS asked JOIN bucket ON bucket.id = asked.value ORDER BY asked.key",
-            (buckets,),
+            buckets,
         )
         return tuple(number for (number,) in rows)
 

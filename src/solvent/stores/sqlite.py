@@ -4,7 +4,6 @@ The ledger in one SQLite file, shared by any number of processes on one machine.
 Every operation is one row of an ``INSERT INTO entry``; triggers write all that it changes (``_sqlite_schema``).
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,14 @@ from solvent._operations import (
     TopUp,
 )
 from solvent._records import Account, Balance, CallRecord, Entry, Kind, State, Terms
-from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
+from solvent.errors import (
+    IdConflict,
+    OutcomeUnknown,
+    ReservationClosed,
+    ReservationNotFound,
+    SolventError,
+    StoreUnavailable,
+)
 from solvent.stores._books import Plan, may_overrun, pack, pack_settled
 from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal
 from solvent.stores._owner import is_alive, this_process
@@ -97,7 +103,7 @@ class SQLiteStore:
         self._file = SQLiteFile(path, synchronous=synchronous)
         self.url = self._file.url
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
+        self._lock = self._file.lock  # Which a fork waits for.
         self._mirror = Mirror(self._file)
         self._handlers: Mapping[type[Operation], Callable[[Any], Answer]] = {
             Reserve: self._reserve,
@@ -109,17 +115,20 @@ class SQLiteStore:
             SetLimit: self._adjust,
         }
         self._open: dict[str, _Reservation] = {}  # Those that were made here.
-        with self._file.mapped():
-            self._anchor = self._anchored()
+        try:
+            with self._file.mapped():
+                self._anchor = self._anchored()
+        except OutcomeUnknown as error:  # Who opens it again finds it written, or writes it.
+            raise StoreUnavailable(ledger=self.url, reason=error.reason) from error
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
-        with self._lock, self._file.mapped(), self._transaction():
+        with self._lock, self._file.mapped(), self._transaction([operation.id for operation in operations]):
             return [self._apply_one(operation) for operation in operations]
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, ids: Sequence[str] = ()) -> Iterator[None]:
         try:
-            with self._file.transaction():
+            with self._file.transaction(ids):
                 self._mirror.begin()
                 yield
         except BaseException:
@@ -298,7 +307,7 @@ class SQLiteStore:
         overrun = _ledger.overruns(known.amounts, booked)
         row = self._file.row(f"{SELECT_ENTRY} WHERE seq = ?", known.reserving)
         assert row is not None
-        call = _ledger.expired_call(read_entry(row, Names(self._file.connection)).call, ended=self._clock.now_ns())
+        call = _ledger.expired_call(read_entry(row, Names(self._file.rows)).call, ended=self._clock.now_ns())
         self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
     def balances(self, scope: str | None = None) -> list[Balance]:
@@ -343,7 +352,7 @@ class SQLiteStore:
         if row is None:
             return None
         state, so_far, amounts, scope, contents, buckets, reserving, closing = row
-        numbers = Names(self._file.connection).numbers(buckets)
+        numbers = Names(self._file.rows).numbers(buckets)
         found = _Reservation(scope, read_terms(contents), msgspec.json.decode(amounts), numbers, buckets)
         found.state = state
         found.so_far, found.reserving, found.closing = msgspec.json.decode(so_far), reserving, closing
