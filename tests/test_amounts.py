@@ -115,3 +115,16 @@ def test_times_are_shown_in_one_way(value, shown):
 def test_a_usage_that_no_provider_can_mean_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         Usage(**wrong).check()
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e-999999999", "0.0000000001", "1.0000000000000000000000000000000001", "9007199.254740992"]
+)
+def test_dollars_are_exact_or_refused_however_long_they_are(text):
+    with pytest.raises(ValueError, match="must be"):
+        nanodollars(text)
+
+
+def test_a_count_is_exact_or_refused_however_long_it_is():
+    with pytest.raises(ValueError, match="must be a whole number"):
+        count("1.0000000000000000000000000000000001k")

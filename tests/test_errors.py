@@ -2,6 +2,7 @@
 Errors: what happened, the limit, the amounts, how to go on; and they survive pickling.
 """
 
+import copy
 import pickle
 from datetime import UTC, datetime, timedelta
 
@@ -54,10 +55,11 @@ To go on: cap its uses.""",
 no reservation has the id 01J9ZK.
 To go on: reserve before settling; a refusal binds no id.""",
     ReservationClosed(id="01J9ZK", state="settled", wanted="released"): """\
-reservation 01J9ZK is settled and cannot be released; a reservation closes once.""",
+reservation 01J9ZK is settled and cannot be released; a reservation closes once.
+To go on: keep what is recorded; a call that is made again is a new reservation with an id of its own.""",
     IdConflict(id="01J9ZK"): """\
-the id 01J9ZK belongs to a reservation with other contents.
-To go on: make a new id for a new call; the same id is for the same call again.""",
+the id 01J9ZK was used before, with other contents. Nothing was recorded.
+To go on: make a new id for something new; the same id is for the same again.""",
     StoreUnavailable(ledger="sqlite:///l.db", reason="disk full"): """\
 the ledger sqlite:///l.db did not answer: disk full. Nothing was recorded.
 To go on: see that the file can be written, or name another with --ledger or SOLVENT_LEDGER.""",
@@ -67,6 +69,9 @@ To go on: retry with the same id; it is counted once.""",
     LedgerCorrupt(ledger="l.db", found="it is a database of another program"): """\
 l.db cannot be used as a ledger: it is a database of another program. The file was left as it is.
 To go on: restore it from a copy, or name another with --ledger or SOLVENT_LEDGER.""",
+    LedgerCorrupt(ledger="l.db", found="it is of version 9", remedy="use the Solvent that wrote it"): """\
+l.db cannot be used as a ledger: it is of version 9. The file was left as it is.
+To go on: use the Solvent that wrote it, or name another with --ledger or SOLVENT_LEDGER.""",
     SettingsError(where="solvent.yaml:7", expected="an amount", got='"x"', hint="write one"): """\
 solvent.yaml:7: expected an amount, got "x"
 To go on: write one.""",
@@ -78,12 +83,27 @@ def test_every_error_says_what_happened_and_how_to_go_on(error, message):
     assert str(error) == message
 
 
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
-def test_every_error_survives_pickling(error):
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert copy.__dict__ == error.__dict__
-    assert str(copy) == str(error)
+def test_every_error_survives_pickling_and_copying(error, again):
+    twin = again(error)
+    assert type(twin) is type(error)
+    assert twin.__dict__ == error.__dict__
+    assert (str(twin), twin.args, twin.code) == (str(error), error.args, error.code)
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_every_error_says_how_to_go_on(error):
+    assert "\nTo go on: " in str(error)
+
+
+def test_a_note_on_an_error_survives_pickling():
+    error = IdConflict(id="01J9ZK")
+    error.add_note("while the run was resumed")
+
+    twin = pickle.loads(pickle.dumps(error))
+
+    assert twin.__notes__ == ["while the run was resumed"]
 
 
 def test_every_error_has_an_example():

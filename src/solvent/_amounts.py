@@ -7,6 +7,7 @@ is read by its shortest decimal text, so that ``0.1`` is ten cents and not the b
 
 import re
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from operator import attrgetter
 from typing import NewType
 
@@ -113,12 +114,14 @@ def nanodollars(dollars: str | int | float | Decimal, *, name: str = "amount") -
     Raises:
         ValueError: It is negative, no number, above $9,007,199.25, or finer than a nanodollar.
     """
-    exact = _decimal(name, dollars) * NANODOLLARS_PER_DOLLAR
-    if exact != exact.to_integral_value():
-        raise ValueError(f"{name} must be in whole nanodollars (nine decimals), got {dollars!r}")
-    if exact > AMOUNT_MAX:
+    amount = _decimal(name, dollars)
+    if amount > Decimal(AMOUNT_MAX).scaleb(-9):
         raise ValueError(f"{name} must be at most {show_dollars(AMOUNT_MAX)}, got {dollars!r}")
-    return Nanodollars(int(exact))
+    # A fraction, for a decimal product is rounded; but not of a number whose fraction would fill the memory.
+    exact = Fraction(amount) * NANODOLLARS_PER_DOLLAR if not amount or amount.adjusted() >= -9 else None
+    if exact is None or exact.denominator != 1:
+        raise ValueError(f"{name} must be in whole nanodollars (nine decimals), got {dollars!r}")
+    return Nanodollars(exact.numerator)
 
 
 def count(value: str | int, *, name: str = "count") -> int:
@@ -132,10 +135,10 @@ def count(value: str | int, *, name: str = "count") -> int:
         match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kKmMgG]?)", value.strip())
         if match is None:
             raise ValueError(f"{name} must be a whole number such as 200, 500k or 2M, got {value!r}")
-        exact = Decimal(match[1].replace("_", "")) * _COUNT_UNITS[match[2].lower()]
-        if exact != exact.to_integral_value():
+        exact = Fraction(match[1].replace("_", "")) * _COUNT_UNITS[match[2].lower()]
+        if exact.denominator != 1:
             raise ValueError(f"{name} must be a whole number, got {value!r}")
-        value = int(exact)
+        value = exact.numerator
     return check_amount(name, value)
 
 

@@ -211,7 +211,7 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
         return None
     local = now.astimezone(_zone(zone))
     if window == "hour":
-        return _hour(local) + timedelta(hours=1)
+        return _next_hour(local)
     today = local.date()
     first = {
         "day": today + timedelta(days=1),
@@ -226,6 +226,16 @@ def _hour(local: datetime) -> datetime:
     When the running hour began, UTC.
     """
     return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def _next_hour(local: datetime) -> datetime:
+    """
+    When the running hour ends, UTC: where clocks are moved by half an hour, it has thirty minutes or ninety.
+    """
+    begin = _hour(local)
+    after = begin + timedelta(hours=1)
+    shown = after.astimezone(local.tzinfo)
+    return after + timedelta(minutes=60 - shown.minute if _hour(shown) == begin else -shown.minute)
 
 
 @cache

@@ -54,6 +54,7 @@ class Balance(Struct, frozen=True, gc=False, kw_only=True):
         limit: The limit in force: the charge's or the store's override, and top-ups; ``None`` without one.
         spent, reserved: Settled, and set aside by open reservations.
         overrun: Of what was spent, settled above what was reserved.
+        topped_up: Of the limit in force, top-ups; known also where no limit is.
     """
 
     account: Account
@@ -61,6 +62,7 @@ class Balance(Struct, frozen=True, gc=False, kw_only=True):
     spent: int = 0
     reserved: int = 0
     overrun: int = 0
+    topped_up: int = 0
 
     @property
     def remaining(self) -> int | None:

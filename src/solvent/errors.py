@@ -9,7 +9,7 @@ SolventError
 ├── Unbounded             a request without a bound, under a limit that needs one
 ├── ReservationNotFound   no reservation has this id
 ├── ReservationClosed     the reservation was closed another way before
-├── IdConflict            the id is taken by a reservation with other contents
+├── IdConflict            the id was used before, with other contents
 ├── StoreUnavailable      the ledger did not answer; nothing was recorded
 ├── OutcomeUnknown        the ledger did not answer; it may have been recorded
 ├── LedgerCorrupt         the file is not a ledger that can be trusted
@@ -51,7 +51,9 @@ class SolventError(Exception):
 
 
 def _rebuild(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
-    return kind(**fields)
+    error = kind.__new__(kind)
+    SolventError.__init__(error, **fields)  # Fields that were added later, such as notes, come back too.
+    return error
 
 
 class BudgetExceeded(SolventError):
@@ -265,7 +267,10 @@ class ReservationClosed(SolventError):
     wanted: str
 
     def message(self) -> str:
-        return f"reservation {self.id} is {self.state} and cannot be {self.wanted}; a reservation closes once."
+        return (
+            f"reservation {self.id} is {self.state} and cannot be {self.wanted}; a reservation closes once.\n"
+            "To go on: keep what is recorded; a call that is made again is a new reservation with an id of its own."
+        )
 
 
 class IdConflict(SolventError):
@@ -280,8 +285,8 @@ class IdConflict(SolventError):
 
     def message(self) -> str:
         return (
-            f"the id {self.id} belongs to a reservation with other contents.\n"
-            "To go on: make a new id for a new call; the same id is for the same call again."
+            f"the id {self.id} was used before, with other contents. Nothing was recorded.\n"
+            "To go on: make a new id for something new; the same id is for the same again."
         )
 
 
@@ -329,18 +334,24 @@ class OutcomeUnknown(SolventError):
 class LedgerCorrupt(SolventError):
     """
     Raised when a file is not a ledger, is damaged, or was written by a newer version. It is left untouched.
+
+    Attributes:
+        ledger: The file.
+        found: What is wrong with it.
+        remedy: What to do first; to name another ledger is always possible.
     """
 
-    def __init__(self, *, ledger: str, found: str) -> None:
-        super().__init__(ledger=ledger, found=found)
+    def __init__(self, *, ledger: str, found: str, remedy: str = "restore it from a copy") -> None:
+        super().__init__(ledger=ledger, found=found, remedy=remedy)
 
     ledger: str
     found: str
+    remedy: str
 
     def message(self) -> str:
         return (
             f"{self.ledger} cannot be used as a ledger: {self.found}. The file was left as it is.\n"
-            "To go on: restore it from a copy, or name another with --ledger or SOLVENT_LEDGER."
+            f"To go on: {self.remedy}, or name another with --ledger or SOLVENT_LEDGER."
         )
 
 

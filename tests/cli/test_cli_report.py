@@ -169,14 +169,24 @@ def test_verify_names_the_first_difference(shell: Shell) -> None:
     _tamper(shell.path, "UPDATE bucket SET spent_usd = spent_usd - 1 WHERE spent_usd = 40000000")
     difference = "run:triage usd: spent is 39,999,999, and the journal adds up to 40,000,000"
 
-    assert shell("ledger", "verify") == (4, "", f"solvent: the journal and the accounts differ: {difference}.\n")
+    assert shell("ledger", "verify") == (
+        4,
+        "",
+        f"solvent: the journal and the accounts differ: {difference}.\n"
+        "To go on: keep a copy of the ledger, and name a new one with --ledger or SOLVENT_LEDGER.\n",
+    )
     code, out, _ = shell("ledger", "verify", "--json")
     assert (code, json.loads(out)["difference"]) == (4, difference)
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])
 def test_a_missing_ledger_is_not_made_by_looking(nothing: Shell, command: str) -> None:
-    assert nothing("ledger", command) == (4, "", f"solvent: there is no ledger at {nothing.url}.\n")
+    assert nothing("ledger", command) == (
+        4,
+        "",
+        f"solvent: there is no ledger at {nothing.url}.\n"
+        "To go on: name another with --ledger or SOLVENT_LEDGER; `solvent run` makes one.\n",
+    )
     assert not nothing.path.exists()
 
 

@@ -151,7 +151,8 @@ def test_what_is_no_ledger_is_left_as_it_is(machine: Machine, words: tuple[str, 
     broken_ledger(machine.path, kind)
     before = machine.path.read_bytes()
     message = f"solvent: {machine.path} cannot be used as a ledger: {found}. The file was left as it is.\n"
-    assert machine(*words) == (4, "", f"{message}To go on: restore it from a copy, or {OTHER_LEDGER}\n")
+    remedy = "use the Solvent that wrote it" if kind == "newer" else "restore it from a copy"
+    assert machine(*words) == (4, "", f"{message}To go on: {remedy}, or {OTHER_LEDGER}\n")
     assert machine.path.read_bytes() == before
 
 

@@ -197,7 +197,12 @@ def test_verify_and_show_after_a_run(machine: Machine, cent_a_call: Fake) -> Non
 
 
 def test_what_is_not_in_the_ledger_is_told(machine: Machine) -> None:
-    assert machine("ledger", "verify") == (4, "", f"solvent: there is no ledger at {machine.ledger}.\n")
+    assert machine("ledger", "verify") == (
+        4,
+        "",
+        f"solvent: there is no ledger at {machine.ledger}.\n"
+        "To go on: name another with --ledger or SOLVENT_LEDGER; `solvent run` makes one.\n",
+    )
     assert not machine.path.exists()
     machine("run", "--name", "triage", "--", "true")
     assert machine("report", "--run", "triaje") == (
@@ -251,9 +256,8 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     done = machine(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
-    assert re.findall(r"^  ([a-z]+)  ", done.err, re.MULTILINE) == (
-        ["verify", "show"] if words else ["run", "report", "ledger"]
-    )
+    below = ["show", "verify", "expire", "top-up", "set-limit", "export"] if words else ["run", "report", "ledger"]
+    assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 
 def test_the_options_of_run(machine: Machine) -> None:

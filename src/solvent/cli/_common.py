@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 
 from solvent.errors import SolventError
-from solvent.stores import default_url, open_store
+from solvent.stores import default_url, open_store, spelled_out
 from solvent.stores._protocol import Store
 
 EXIT_FAILED = 1
@@ -23,7 +23,7 @@ def ledger_url(option: str | None) -> str:
     """
     The ledger that is meant: the option's, else ``SOLVENT_LEDGER``, else the one in the user's state folder.
     """
-    return option or os.environ.get("SOLVENT_LEDGER") or default_url()
+    return spelled_out(option or os.environ.get("SOLVENT_LEDGER") or default_url())
 
 
 def fail(error: Exception | str, code: int) -> NoReturn:
@@ -38,9 +38,9 @@ def ledger_exists(url: str) -> bool:
     """
     Whether there is something to read: opening a file that is not there would make an empty ledger of a typing error.
     """
-    scheme, _, path = url.partition(":///")
+    scheme, _, rest = url.partition(":///")
     try:
-        return scheme != "sqlite" or Path(path).expanduser().exists()
+        return scheme != "sqlite" or Path(rest.partition("?")[0]).expanduser().exists()
     except OSError:
         return True  # The store will say what is in the way.
 

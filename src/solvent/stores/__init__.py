@@ -48,13 +48,18 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
         StoreUnavailable: The store did not answer.
         LedgerCorrupt: What is there is no ledger.
     """
-    if "://" not in url and url.endswith(".db"):
-        url = f"sqlite:///{url}"  # A path says as much.
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = spelled_out(url).partition("://")
     if not separator or scheme not in STORES:
         expected = "a file that ends in .db, or a URL such as sqlite:////absolute/path.db"
         raise SettingsError(where="ledger", expected=expected, got=repr(url))
     return STORES[scheme](rest, clock)
+
+
+def spelled_out(url: str) -> str:
+    """
+    A ledger's URL; a path to a ``.db`` file says as much.
+    """
+    return f"sqlite:///{url}" if "://" not in url and url.endswith(".db") else url
 
 
 def default_url() -> str:

@@ -329,11 +329,14 @@ def balance_of(account: Account, limit: int | None, sums: Sums) -> Balance:
     meter = account.meter
     booked = lane(spent, meter)
     reserved = lane(used, meter) - booked
+    topped_up = 0
     if extra is not None:
+        topped_up = lane(extra.topped_up, meter)
         limit = extra.limit(meter, limit)
         if extra.is_full and limit is not None:
             reserved = max(reserved, limit - booked)
-    return Balance(account=account, limit=limit, spent=booked, reserved=reserved, overrun=lane(overrun, meter))
+    above = lane(overrun, meter)
+    return Balance(account=account, limit=limit, spent=booked, reserved=reserved, overrun=above, topped_up=topped_up)
 
 
 def balances_of(tallies: Iterable[Tally]) -> list[Balance]:

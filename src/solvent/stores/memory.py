@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from msgspec.structs import replace
+
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock
 from solvent._limits import SECOND_NS
@@ -236,7 +238,7 @@ class MemoryStore:
     def _adjust(self, operation: TopUp | SetLimit) -> Done:
         known = self._notes.get(operation.id)
         if known is not None:
-            if known != operation:
+            if replace(operation, reason="") != replace(known, reason=""):
                 raise IdConflict(id=operation.id)
             return Done(id=operation.id)
         kind, terms, call = adjustment(operation)
