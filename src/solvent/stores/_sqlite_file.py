@@ -104,6 +104,18 @@ class SQLiteFile:
             finally:
                 connection.close(True)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """
+        One state of the file for all that is read.
+        """
+        with self.lock:
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
     def rows(self, sql: str, *bindings: object) -> list[Row]:
         with self.lock:
             return self.connection.execute(sql, bindings).fetchall()
@@ -229,7 +241,7 @@ class SQLiteFile:
         version = self.connection.pragma("user_version")
         if version > SCHEMA_VERSION:
             found = f"it is of version {version}, and this Solvent knows versions up to {SCHEMA_VERSION}"
-            raise LedgerCorrupt(ledger=str(self.path), found=found)
+            raise LedgerCorrupt(ledger=str(self.path), found=found, remedy="use the Solvent that wrote it")
 
     def _create(self) -> None:
         _sqlite_migrations.create(self.connection)

@@ -33,11 +33,12 @@ _HELD = (
 def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns: int) -> list[Balance]:
     where, bindings = (f"WHERE {_BELOW}", (scope,)) if scope is not None else ("", ())
     tallies = []
-    for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
-        tally = Tally((place[0], place[1]))
-        tally.key = id
-        tallies.append(tally)
-    load(file.rows, tallies, now_ns)
+    with file.snapshot():  # A path that is made between two statements would be seen in part.
+        for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
+            tally = Tally((place[0], place[1]))
+            tally.key = id
+            tallies.append(tally)
+        load(file.rows, tallies, now_ns)
     for tally in tallies:
         tally.move(now_ns, full_until_ns)
     return balances_of(tallies)
