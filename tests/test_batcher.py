@@ -68,6 +68,29 @@ def test_a_fault_of_one_operation_costs_no_other():
     ledger.close()
 
 
+def test_threads_that_come_while_a_batch_is_written_are_the_next_one():
+    first, go_on = threading.Event(), threading.Event()
+
+    class HeldStore(CountingStore):
+        def apply(self, operations):
+            if not first.is_set():
+                first.set()
+                go_on.wait(10)
+            return super().apply(operations)
+
+    ledger = Ledger(HeldStore())
+    threads = [threading.Thread(target=ledger.do, args=(reserve(str(number)),)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    first.wait(10)
+    while len(ledger._queue) < 31:
+        os.sched_yield()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert [len(batch) for batch in ledger.store.batches] == [1, 31]
+
+
 @pytest.mark.slow
 def test_threads_share_batches_and_each_gets_its_own_answer():
     ledger, answers = Ledger(MemoryStore()), {}

@@ -32,18 +32,24 @@ from solvent.errors import OutcomeUnknown, SolventError
 from solvent.stores._protocol import Store
 
 SWEEP_SECONDS = 30.0
+TURN_SECONDS = 0.25  # After this one looks by itself: a caller that was interrupted may have taken the turn with it.
 BATCH_MAX = 256  # Operations in one transaction: some milliseconds of lock for the other processes.
 
 _log = logging.getLogger("solvent")
 
 
 class _Ticket:
-    __slots__ = ("done", "operation", "outcome")
+    """
+    An operation, and how the one who waits for it is told: an async caller by ``done``, a sync one by ``turn``.
+    """
+
+    __slots__ = ("done", "operation", "outcome", "turn")
 
     def __init__(self, operation: Operation, done: asyncio.Future[None] | None = None) -> None:
         self.operation = operation
         self.outcome: Answer | BaseException | None = None
         self.done = done
+        self.turn: threading.Lock | None = None  # Free when there is something to do: take the answer, or write.
 
 
 class Ledger:
@@ -92,12 +98,31 @@ class Ledger:
         if not self.store.blocks:  # Nothing to share the cost of.
             return _answer(self._apply([operation])[0])
         ticket = _Ticket(operation)
+        ticket.turn = threading.Lock()
+        ticket.turn.acquire()
         self._queue.append(ticket)
+        # Each waits at a lock of its own: at the flush lock one after the other would get it, with a batch of one.
         while ticket.outcome is None:
-            with self._flush_lock:
-                if ticket.outcome is None:
+            if self._flush_lock.acquire(blocking=False):
+                try:
                     self._flush()
+                finally:
+                    self._flush_lock.release()
+                self._pass_on()
+            else:
+                ticket.turn.acquire(timeout=TURN_SECONDS)
         return _answer(ticket.outcome)
+
+    def _pass_on(self) -> None:
+        """
+        Let the first who came meanwhile write the next batch.
+        """
+        with suppress(IndexError):  # Nobody came.
+            first = self._queue[0]
+            if first.turn is None:
+                self._signals.put(True)
+            else:
+                _free(first.turn)
 
     @overload
     async def ado(self, operation: Reserve) -> Reserved | Refusal: ...
@@ -150,6 +175,7 @@ class Ledger:
         while self._signals.get():
             with self._flush_lock:
                 self._flush()
+            self._pass_on()
 
     def _flush(self) -> None:
         batch: list[_Ticket] = []
@@ -161,6 +187,8 @@ class Ledger:
         waiting: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
         for ticket, outcome in zip(batch, outcomes, strict=True):
             ticket.outcome = outcome
+            if ticket.turn is not None:
+                _free(ticket.turn)
             if ticket.done is not None:
                 waiting[ticket.done.get_loop()].append(ticket.done)
         for loop, futures in waiting.items():
@@ -207,6 +235,11 @@ def _begin_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _free(turn: threading.Lock) -> None:
+    with suppress(RuntimeError):  # It is free already.
+        turn.release()
 
 
 def _deliver(futures: Sequence[asyncio.Future[None]]) -> None:

@@ -257,8 +257,8 @@ class Plan:
         own = [
             Account(tally.place[0], meter, tally.place[1])
             for tally, limits in zip(self.tallies, self._limits, strict=True)
-            for meter in tally.overrides
-            if meter not in limits
+            for meter in METERS
+            if meter in tally.overrides and meter not in limits
         ]
         sums = {tally.place: tally.sums() for tally in self.tallies}
         return (*self.standing(), *(balance_of(account, None, sums[account.place]) for account in own))

@@ -2,6 +2,7 @@
 The journal of a ledger in memory: compact lines, and the opening balance that older ones become.
 """
 
+import functools
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -67,7 +68,7 @@ class Opening:
             return
         if line.kind == "set_limit":
             self._limits[line.terms.accounts[0]] = line.terms.limits[0]
-        for place, number in zip(line.terms.places, line.numbers, strict=True):
+        for place, number in zip(_places(line.terms), line.numbers, strict=True):
             sums = self._sums.setdefault((place, number), [0, 0, 0, 0])
             sums[0] += line.reserved
             sums[1] += line.spent
@@ -107,3 +108,8 @@ class Opening:
                 yield Posting(account, number, reserved, spent, overrun, topped_up, limits.pop(account, None))
         for account, limit in limits.items():
             yield Posting(account, 0, limit=limit)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _places(terms: Terms) -> tuple[Place, ...]:
+    return terms.places
