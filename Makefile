@@ -50,8 +50,9 @@ fix: install ## Repair what can be repaired
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## The gateway beside its floor and its peers
+bench: install ## Gateway and ledger beside their floors and their peers
 	@$(BIN)/python benchmarks/gateway.py
+	@$(BIN)/python benchmarks/ledger.py
 
 clean:
 	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,6 +3,7 @@ Processes on their own core, what they cost, and nginx among them.
 """
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -144,3 +146,20 @@ def sync_milliseconds(folder: Path, *, times: int = 30) -> float:
             os.fsync(file.fileno())
             took.append(time.perf_counter() - began)
     return sorted(took)[times // 2] * 1e3
+
+
+def machine_facts(folder: Path) -> dict[str, Any]:
+    """
+    What a reader of the figures has to know of the machine, and how busy it was.
+    """
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model n")]
+        name = found[0] if found else name
+    return {
+        "machine": f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
+        "measured": time.strftime("%Y-%m-%d"),
+        "load_before": os.getloadavg()[0],
+        "sync_ms": sync_milliseconds(folder),
+    }

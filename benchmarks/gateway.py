@@ -10,7 +10,6 @@ after round; a figure is the median over the rounds, a ratio the median of the r
 import argparse
 import json
 import os
-import platform
 import secrets
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from statistics import median
 from typing import Any
 
 import uvloop
+from _goals import Verdict, goal_lines, verdict
 from _load import Sample, Target, load
-from _machine import Server, cores, nginx_path, nginx_server, python_server, sync_milliseconds
+from _machine import Server, cores, machine_facts, nginx_path, nginx_server, python_server
 from _upstream import EVENTS
 
 GATEWAY, BARE, NGINX, DIRECT = "gateway", "bare pass-through", "nginx", "direct"
@@ -149,7 +149,7 @@ def start_seconds(folder: Path, *, times: int) -> float:
     return median(took[1:])
 
 
-def judged(results: Results, start: float) -> list[dict[str, Any]]:
+def judged(results: Results, start: float) -> list[Verdict]:
     rounds: list[Round] = [
         {case: {name: kept[number] for name, kept in targets.items()} for case, targets in results.items()}
         for number in range(len(results[MANY][DIRECT]))
@@ -158,13 +158,8 @@ def judged(results: Results, start: float) -> list[dict[str, Any]]:
     for goal in GOALS:
         if NGINX in results[MANY] or "nginx" not in goal.name:
             value = median(goal.figure(seen) for seen in rounds)
-            found.append(_verdict(goal.name, value, goal.unit, goal.value, most=goal.most))
-    return [*found, _verdict("solvent run true, start to end", start, " s", START_SECONDS_MAX, most=True)]
-
-
-def _verdict(name: str, value: float, unit: str, goal: float, *, most: bool) -> dict[str, Any]:
-    met = value <= goal if most else value >= goal
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "most": most, "met": met}
+            found.append(verdict(goal.name, value, goal.unit, goal.value, most=goal.most))
+    return [*found, verdict("solvent run true, start to end", start, " s", START_SECONDS_MAX, most=True)]
 
 
 def medians(results: Results) -> dict[str, dict[str, Figures]]:
@@ -198,35 +193,15 @@ def table(case: Case, targets: dict[str, Figures]) -> list[str]:
     return lines
 
 
-def show(results: Results, goals: list[dict[str, Any]], facts: dict[str, Any]) -> str:
+def show(results: Results, goals: list[Verdict], facts: dict[str, Any]) -> str:
     by_case = medians(results)
     lines = [f"{facts['machine']}; making 1 KiB durable takes {facts['sync_ms']:.2f} ms here"]
     for case in CASES:
         lines += table(case, by_case[case.name])
-    lines += ["", "goals"]
-    for goal in goals:
-        limit = f"{'≤' if goal['most'] else '≥'} {goal['goal']:g}{goal['unit']}"
-        value = f"{goal['value']:.2f}{goal['unit']}"
-        lines.append(f"  {goal['name']:46}{value:>12}{limit:>12}   {'ok' if goal['met'] else 'missed'}")
+    lines += goal_lines(goals)
     if NGINX not in by_case[MANY]:
         lines.append("nginx is not installed; apt-get install nginx-light")
     return "\n".join(lines)
-
-
-def _facts(folder: Path, *, rounds: int, scale: float) -> dict[str, Any]:
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model n")]
-        name = found[0] if found else name
-    return {
-        "machine": f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
-        "measured": time.strftime("%Y-%m-%d"),
-        "load_before": os.getloadavg()[0],
-        "sync_ms": sync_milliseconds(folder),
-        "rounds": rounds,
-        "scale": scale,
-    }
 
 
 def main() -> int:
@@ -239,7 +214,7 @@ def main() -> int:
     measured, loading = cores()
     with tempfile.TemporaryDirectory(prefix="solvent-bench-") as name, ExitStack() as stack:
         folder, token = Path(name), secrets.token_urlsafe(24)
-        facts = _facts(folder, rounds=rounds, scale=scale)
+        facts = {**machine_facts(folder), "rounds": rounds, "scale": scale}
         start = start_seconds(folder, times=5)
         os.sched_setaffinity(0, {loading})
         upstream = stack.enter_context(python_server("_upstream.py", core=loading))

@@ -198,7 +198,7 @@ class Books:
     def _check_open(self) -> None:
         held: defaultdict[int, Sums] = defaultdict(Counter)
         select = (
-            "SELECT reservation.amounts, buckets FROM reservation JOIN entry ON seq = reserving WHERE state = 'open'"
+            "SELECT amounts, buckets FROM reservation JOIN entry ON seq = reserving WHERE state = 'open'"
         )
         for amounts, buckets in self._connection.execute(select):
             for bucket in json.loads(buckets):

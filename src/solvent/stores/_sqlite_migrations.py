@@ -45,7 +45,7 @@ def _from_1(connection: apsw.Connection) -> None:
     for row in list(connection.execute(f"SELECT seq, {', '.join(_OLD)} FROM entry_1 ORDER BY seq")):
         rewriting.add(row[0], dict(zip(_OLD, row[1:], strict=True)))
     connection.execute(
-        "UPDATE reservation SET so_far = old.so_far, deadline = old.deadline, owner = old.owner "
+        "UPDATE reservation SET so_far = old.so_far, deadline = old.deadline "
         "FROM reservation_1 AS old WHERE old.id = reservation.id"
     )
     connection.execute("DROP TRIGGER entry_reserves")

@@ -24,8 +24,9 @@ _ALL_BUCKETS = (
 )
 _ALL_LIMITS = f"SELECT scope, window, {each('limit_{m}')} FROM place WHERE coalesce({each('limit_{m}')}) IS NOT NULL"
 _HELD = (
-    "SELECT scope, window, number, amounts FROM (SELECT amounts, buckets FROM reservation "
-    "JOIN (SELECT seq, buckets FROM entry) ON seq = reserving WHERE state = 'open'), json_each(buckets) AS at "
+    "SELECT scope, window, number, amounts "
+    "FROM (SELECT amounts, buckets FROM reservation JOIN entry ON seq = reserving WHERE state = 'open'), "
+    "json_each(buckets) AS at "
     "JOIN bucket ON bucket.id = at.value JOIN place ON place.id = bucket.place"
 )
 

@@ -81,19 +81,18 @@ CREATE TABLE entry (
     overruns TEXT,  -- Of a closing: all that is above the reservation, by meter.
     -- Of a reservation: what a repeated id must agree on, and whose it is until when.
     amounts TEXT,
-    owner TEXT,
+    owner TEXT,  -- Boot id, process id and its start.
     deadline INTEGER
 );
 CREATE INDEX entry_scope ON entry (scope, seq);
 CREATE INDEX entry_open ON entry (seq) WHERE kind = 'open';
 CREATE UNIQUE INDEX entry_once ON entry (id, kind) WHERE {ONCE_KINDS};
 
--- owner: boot id, process id and its start. deadline: uptime in nanoseconds, of that boot. closing: the last entry.
+-- Small, for it is written twice. reserving: the entry that says whose it is and what it holds; closing: the last one.
+-- deadline: uptime in nanoseconds, of the owner's boot.
 CREATE TABLE reservation (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'released', 'expired', 'corrected')),
-    amounts TEXT NOT NULL,
-    owner TEXT NOT NULL,
     deadline INTEGER NOT NULL,
     so_far TEXT NOT NULL DEFAULT '{{}}',
     reserving INTEGER NOT NULL REFERENCES entry (seq),
@@ -153,8 +152,7 @@ def reserving_trigger(*, checked: bool = True) -> str:
     return f"""
 CREATE TRIGGER entry_reserves AFTER INSERT ON entry WHEN NEW.kind = 'reserve' BEGIN
     UPDATE bucket SET {each("reserved_{m} = reserved_{m} + NEW.reserved_{m}")} WHERE {_IN_THESE_BUCKETS};
-    INSERT INTO reservation (id, state, amounts, owner, deadline, reserving)
-        VALUES (NEW.id, 'open', NEW.amounts, NEW.owner, NEW.deadline, NEW.seq);
+    INSERT INTO reservation (id, state, deadline, reserving) VALUES (NEW.id, 'open', NEW.deadline, NEW.seq);
     {_FITS if checked else ""}
 END;
 """

@@ -61,7 +61,7 @@ from solvent.stores._sqlite_schema import ONCE_KINDS
 from solvent.stores._time import Anchor, anchored
 
 _KNOWN = (
-    "SELECT state, so_far, reservation.amounts, scope, contents, buckets, reserving, closing FROM reservation "
+    "SELECT state, so_far, amounts, scope, contents, buckets, reserving, closing FROM reservation "
     "JOIN entry ON seq = reserving JOIN terms ON terms.id = entry.terms WHERE reservation.id = ?"
 )
 
@@ -298,7 +298,10 @@ class SQLiteStore:
 
     def _due(self) -> list[str]:
         now = self._clock.uptime_ns()
-        rows = self._file.rows("SELECT id, owner, deadline FROM reservation WHERE state = 'open'")
+        rows = self._file.rows(
+            "SELECT reservation.id, owner, reservation.deadline FROM reservation JOIN entry ON seq = reserving "
+            "WHERE state = 'open'"
+        )
         alive = {owner: is_alive(owner, clock=self._clock) for owner in {row[1] for row in rows}}
         return [id for id, owner, deadline in rows if deadline < now or not alive[owner]]
 
