@@ -1,8 +1,13 @@
+# ruff: noqa: E402  # The rewriting of assertions has to be asked for before the imports.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+# Before anything imports it, or its promises fail without saying what was found.
+pytest.register_assert_rewrite("solvent.testing")
+
 from fake_provider import Answer, Answers, Fake
 from fake_provider import fake_provider as run_fake_provider
 from machine import Machine

@@ -7,6 +7,7 @@ import json
 from functools import wraps
 
 import pytest
+from clocks import ManualClock
 from guard_world import RUN, THREE_CENTS, World, chat, messages
 
 from solvent._amounts import AMOUNT_MAX, Usage, nanodollars
@@ -495,8 +496,8 @@ class FailingStore(MemoryStore):
     Does not answer when it is told so.
     """
 
-    def __init__(self, kinds, error, times=99):
-        super().__init__()
+    def __init__(self, kinds, error, times=99, clock=None):
+        super().__init__(clock=clock)
         self.kinds, self.error, self.times = kinds, error, times
 
     def apply(self, operations):
@@ -553,3 +554,26 @@ async def test_the_limits_of_a_scope_above_hold_for_those_below():
     await ask(RUN)
     with pytest.raises(BudgetExceeded, match="run:test has"):
         await ask(RUN)
+
+
+@in_loop
+@pytest.mark.parametrize("error", [DOWN, UNKNOWN], ids=["down", "unknown"])
+@pytest.mark.parametrize("is_expired", [False, True])
+async def test_what_the_ledger_did_not_take_is_booked_when_it_answers_again(error, is_expired):
+    clock = ManualClock()
+    store = FailingStore((Settle, Release), error, clock=clock)
+    world = World(usd="1.00", store=store)
+    billed_above, released = await world.admit(chat()), await world.admit(chat())
+    await world.settle(billed_above, output_tokens=3 * THREE_CENTS)
+    await world.guard.settle(released, NotSent(reason="refused"))
+    await world.guard.drain()
+    assert world.balance().reserved == nanodollars("0.06")
+    if is_expired:
+        clock.advance(seconds=121)
+        store.expire()
+    store.times = 0
+    await world.guard.drain()
+    booked = world.balance()
+    assert (booked.reserved, booked.spent, booked.overrun) == (0, nanodollars("0.09"), nanodollars("0.06"))
+    await world.guard.drain()
+    assert world.balance() == booked

@@ -20,7 +20,7 @@ RANKS = (
     ("_operations",),
     ("_ledger",),
     ("stores", "prices", "wire"),
-    ("policy", "_bounds"),
+    ("policy", "_bounds", "testing"),
     ("_estimate",),
     ("_booking", "_waiting", "events"),
     ("_ladder",),

@@ -99,6 +99,7 @@ class Guard:
         self._fingerprint_key = ledger.store.fingerprint_key()
         self._closing: DeadlinePassed | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._unbooked: dict[str, Settle | Release] = {}  # What the ledger did not take; it is asked again.
 
     def open(self, scope: Scope, limits: tuple[Limit, ...]) -> None:
         """
@@ -168,7 +169,7 @@ class Guard:
     async def settle(self, admission: Admission, outcome: Outcome) -> Settlement:
         """
         Close a call's reservation by what became of it. Never raises for the ledger's sake: what cannot be booked now
-        stays reserved and expires in full.
+        is kept and booked later, if need be after the reservation expired in full.
         """
         self._open.pop(admission.id, None)
         booking = book(
@@ -199,7 +200,7 @@ class Guard:
         try:
             closed: Closed | None = await self._apply(operation)
         except SolventError as error:
-            self.listeners.tell(StoreFailed(id=admission.id, error=error))
+            self._not_booked(operation, error)
             return Settlement(cost_nanodollars=booking.cost_nanodollars, headers={})
         assert closed is not None
         self._queues.wake(admission.charges.accounts)
@@ -221,10 +222,11 @@ class Guard:
 
     async def drain(self) -> None:
         """
-        Wait for what goes on in the background: releases for callers that went away.
+        Wait for what goes on in the background: releases for callers that went away, and what is still to be booked.
         """
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
+        await self._book_late()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -232,21 +234,43 @@ class Guard:
         task.add_done_callback(self._background.discard)
 
     async def _release(self, id: str) -> None:
+        release = Release(id=id, reason="client_gone", call=CallRecord(status="not_sent"))
         try:
-            await self._apply(Release(id=id, reason="client_gone", call=CallRecord(status="not_sent")))
+            await self._apply(release)
         except ReservationNotFound:
             pass  # It never came to a reservation.
         except SolventError as error:
-            self.listeners.tell(StoreFailed(id=id, error=error))
+            self._not_booked(release, error)
+
+    def _not_booked(self, operation: Settle | Release, error: SolventError) -> None:
+        if isinstance(error, StoreUnavailable | OutcomeUnknown):
+            self._unbooked[operation.id] = operation
+        self.listeners.tell(StoreFailed(id=operation.id, error=error))
+
+    async def _book_late(self) -> None:
+        """
+        Ask again for what the ledger did not take; what it refuses for good is told.
+        """
+        for id, operation in list(self._unbooked.items()):
+            try:
+                await self._apply(operation)
+            except (StoreUnavailable, OutcomeUnknown):
+                return  # It is still away.
+            except ReservationNotFound:
+                pass  # It never came to a reservation.
+            except SolventError as error:
+                self.listeners.tell(StoreFailed(id=id, error=error))
+            del self._unbooked[id]
 
     async def keep_alive(self) -> None:
         """
-        Extend every open reservation until cancelled.
+        Extend every open reservation until cancelled, and book what the ledger did not take before.
         """
         while True:
             await asyncio.sleep(EXTEND_SECONDS)
             try:
                 await asyncio.gather(*(self._extend(id) for id in list(self._open)))
+                await self._book_late()
             except SolventError as error:
                 self.listeners.tell(StoreFailed(id="", error=error))
             except Exception:  # Whatever it is, the next round has to come, or calls expire while they run.

@@ -5,7 +5,7 @@ What a limit is: a meter, an amount, a window and a scope.
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, Self, cast
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -255,6 +255,29 @@ def check_time_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"time_zone must be a name such as UTC or Europe/Berlin, got {name!r}") from None
     return name
+
+
+@cache
+def check_window(key: str) -> None:
+    """
+    Raises:
+        ValueError: It is no window as ``Limit.window_key`` names them.
+    """
+    window, at, zone = key.partition("@")
+    if window not in WINDOWS or bool(at) == (window in ("", "minute")):
+        expected = "empty, minute, or an hour, day, week or month in a time zone such as day@UTC"
+        raise ValueError(f"window must be {expected}, got {key!r}")
+    if at:
+        check_time_zone(zone)
+
+
+@lru_cache(maxsize=4_096)
+def check_scope(text: str) -> None:
+    """
+    Raises:
+        ValueError: It is no scope as ``Scope`` writes them.
+    """
+    Scope.parse(text)
 
 
 def show_amount(meter: str, amount: int) -> str:

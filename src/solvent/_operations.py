@@ -8,7 +8,9 @@ from typing import Literal, Self
 from msgspec import Struct
 
 from solvent._amounts import check_amount
-from solvent._records import NO_CALL, Account, Balance, CallRecord, State, Terms, check_amounts, check_meter
+from solvent._records import NO_CALL, Account, Balance, CallRecord, State, Terms, check_account, check_amounts
+
+TTL_SECONDS_MAX = 366 * 86_400
 
 
 class Charge(Struct, frozen=True, gc=False, kw_only=True):
@@ -47,7 +49,9 @@ class Reserve(Struct, frozen=True, gc=False, kw_only=True):
     within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_id(self.id)
         check_amounts("amount of", self.amounts)
+        _check_ttl(self.ttl_seconds)
 
     @classmethod
     def of(
@@ -90,6 +94,7 @@ class Extend(Struct, frozen=True, gc=False, kw_only=True):
 
     def __post_init__(self) -> None:
         check_amounts("so far,", self.so_far)
+        _check_ttl(self.ttl_seconds)
 
 
 class Settle(Struct, frozen=True, gc=False, kw_only=True):
@@ -130,6 +135,11 @@ class Note(Struct, frozen=True, gc=False, kw_only=True):
     terms: Terms | None = None
     call: CallRecord = NO_CALL
 
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if self.kind not in ("refuse", "open", "close"):
+            raise ValueError(f"a note's kind is refuse, open or close, got {self.kind!r}")
+
 
 class TopUp(Struct, frozen=True, gc=False, kw_only=True):
     """
@@ -142,7 +152,8 @@ class TopUp(Struct, frozen=True, gc=False, kw_only=True):
     reason: str = ""
 
     def __post_init__(self) -> None:
-        check_meter(self.account.meter)
+        _check_id(self.id)
+        check_account(self.account)
         check_amount(f"top-up of {self.account.meter}", self.amount)
 
 
@@ -159,7 +170,8 @@ class SetLimit(Struct, frozen=True, gc=False, kw_only=True):
     reason: str = ""
 
     def __post_init__(self) -> None:
-        check_meter(self.account.meter)
+        _check_id(self.id)
+        check_account(self.account)
         if self.limit is not None:
             check_amount(f"limit of {self.account.meter}", self.limit)
 
@@ -232,3 +244,13 @@ class Done(Struct, frozen=True, gc=False, kw_only=True):
 
 
 Answer = Reserved | Refusal | Closed | Done
+
+
+def _check_id(id: object) -> None:
+    if type(id) is not str or not id:
+        raise ValueError(f"id must be a text, got {id!r}")
+
+
+def _check_ttl(seconds: object) -> None:
+    if type(seconds) not in (int, float) or not 0 <= seconds <= TTL_SECONDS_MAX:  # type: ignore[operator]  # A number.
+        raise ValueError(f"ttl_seconds must be a number within 0 and {TTL_SECONDS_MAX}, got {seconds!r}")

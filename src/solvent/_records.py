@@ -10,7 +10,7 @@ from typing import Literal, Self
 from msgspec import Struct
 
 from solvent._amounts import AMOUNT_MAX, check_amount
-from solvent._limits import METERS
+from solvent._limits import METERS, check_scope, check_window
 
 State = Literal["open", "settled", "released", "expired", "corrected"]
 Kind = Literal[
@@ -121,9 +121,10 @@ class Terms(Struct, frozen=True, gc=False, cache_hash=True):
         if len(self.accounts) > CHARGES_MAX:
             raise ValueError(f"a reservation has at most {CHARGES_MAX} charges, got {len(self.accounts)}")
         if len(set(self.accounts)) != len(self.accounts):
-            raise ValueError("an account may stand in a reservation once")
+            twice = next(account for account in self.accounts if self.accounts.count(account) > 1)
+            raise ValueError(f"an account may stand in a reservation once, got {twice} more than once")
         for account, limit in zip(self.accounts, self.limits, strict=True):
-            check_meter(account.meter)
+            check_account(account)
             if limit is not None:
                 check_amount(f"limit of {account.meter}", limit)
 
@@ -196,6 +197,16 @@ def check_amounts(what: str, amounts: Mapping[str, int]) -> None:
 
 
 _METERS = frozenset(METERS)
+
+
+def check_account(account: Account) -> None:
+    """
+    Raises:
+        ValueError: Its scope, meter or window is none.
+    """
+    check_scope(account.scope)
+    check_meter(account.meter)
+    check_window(account.window)
 
 
 def check_meter(meter: str) -> None:

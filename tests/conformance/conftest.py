@@ -3,11 +3,10 @@ Every store, under the same promises.
 """
 
 import pytest
-from clocks import ManualClock
+from store_table import STORES
 
-from solvent.stores import open_store
-
-STORES = ("memory", "sqlite")
+from solvent.stores import open_store as open_by_url
+from solvent.testing import ManualClock
 
 
 @pytest.fixture
@@ -16,9 +15,23 @@ def clock():
 
 
 @pytest.fixture(params=STORES)
-def store(request, tmp_path, clock):
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/ledger.db"
-    opened = open_store(url, clock=clock)
+def open_store(request, tmp_path):
+    """
+    Opens new, empty stores.
+    """
+    count = iter(range(100))
+
+    def open(clock):
+        folder = tmp_path / str(next(count))
+        folder.mkdir()
+        return open_by_url(STORES[request.param](folder), clock=clock)
+
+    return open
+
+
+@pytest.fixture
+def store(open_store, clock):
+    opened = open_store(clock)
     yield opened
     assert opened.verify() is None  # Sums over the journal equal the balances, whatever a test did.
     opened.close()

@@ -197,9 +197,7 @@ class Books:
 
     def _check_open(self) -> None:
         held: defaultdict[int, Sums] = defaultdict(Counter)
-        select = (
-            "SELECT amounts, buckets FROM reservation JOIN entry ON seq = reserving WHERE state = 'open'"
-        )
+        select = "SELECT amounts, buckets FROM reservation JOIN entry ON seq = reserving WHERE state = 'open'"
         for amounts, buckets in self._connection.execute(select):
             for bucket in json.loads(buckets):
                 held[bucket].update({("reserved", meter): amount for meter, amount in json.loads(amounts).items()})

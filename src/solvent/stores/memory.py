@@ -87,7 +87,8 @@ class MemoryStore:
         }
         self._open: dict[str, _Reservation] = {}
         self._closed: OrderedDict[str, _Reservation] = OrderedDict()
-        self._notes: OrderedDict[str, Operation] = OrderedDict()  # And changes of limits: what has no reservation.
+        # What has no reservation, by kind and id: notes, and changes of limits.
+        self._notes: OrderedDict[tuple[str, str], Operation] = OrderedDict()
         self._opened: OrderedDict[str, tuple[int, Line]] = OrderedDict()
         self._lines: deque[Line] = deque()
         self._opening = Opening()
@@ -161,6 +162,7 @@ class MemoryStore:
             raise ReservationNotFound(id=operation.id)
         wanted = CLOSED_BY[closing_kind(operation)]
         if known.state in (wanted, "corrected"):
+            known.plan.move(self._now_ns())
             return self._answer(operation.id, known)
         if known.state != "expired":
             raise ReservationClosed(id=operation.id, state=known.state, wanted=wanted)
@@ -220,7 +222,7 @@ class MemoryStore:
         return Done(id=operation.id)
 
     def _note(self, operation: Note) -> Done:
-        if operation.id + operation.kind not in self._notes:
+        if (operation.kind, operation.id) not in self._notes:
             numbers = (0,) * len(operation.terms.places) if operation.terms else ()
             line = Line(
                 at=self._now_ns(),
@@ -231,12 +233,12 @@ class MemoryStore:
                 numbers=numbers,
                 call=operation.call,
             )
-            self._remember(self._notes, operation.id + operation.kind, operation)
+            self._remember(operation.kind, operation)
             self._write(line)
         return Done(id=operation.id)
 
     def _adjust(self, operation: TopUp | SetLimit) -> Done:
-        known = self._notes.get(operation.id)
+        known = self._notes.get(("", operation.id))
         if known is not None:
             if replace(operation, reason="") != replace(known, reason=""):
                 raise IdConflict(id=operation.id)
@@ -252,7 +254,7 @@ class MemoryStore:
             tally.top_up(tally.last, topped_up)
         else:
             tally.set_limit(account.meter, operation.limit)
-        self._remember(self._notes, operation.id, operation)
+        self._remember("", operation)
         line = Line(
             at=now_ns,
             kind=kind,
@@ -317,10 +319,10 @@ class MemoryStore:
     def _now_ns(self) -> int:
         return self._clock.uptime_ns() + self._offset_ns
 
-    def _remember(self, known: OrderedDict[str, Operation], id: str, operation: Operation) -> None:
-        known[id] = operation
-        if len(known) > self._closed_max:
-            known.popitem(last=False)
+    def _remember(self, kind: str, operation: Operation) -> None:
+        self._notes[kind, operation.id] = operation
+        if len(self._notes) > self._closed_max:
+            self._notes.popitem(last=False)
 
     def _write(self, line: Line) -> None:
         self._lines.append(line)
