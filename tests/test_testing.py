@@ -2,8 +2,10 @@
 ``solvent.testing``, as those use it who test a store of their own.
 """
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,16 +40,10 @@ def test_where_all_stores_are_required_an_absent_one_is_a_failure(monkeypatch):
 
 
 @pytest.mark.slow
-def test_somebody_else_tests_a_store_of_their_own(tmp_path):
-    (tmp_path / "test_mine.py").write_text(
-        "import pytest\n"
-        "from solvent.stores.memory import MemoryStore\n"
-        "from solvent.testing import StorePromises\n\n\n"
-        "class TestMine(StorePromises):\n"
-        "    @pytest.fixture\n"
-        "    def open_store(self):\n"
-        "        return lambda clock: MemoryStore(clock=clock)\n"
-    )
+def test_the_guide_tests_a_store_of_ones_own(tmp_path):
+    guide = (Path(__file__).parent.parent / "docs" / "guides" / "test-a-store.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", guide, flags=re.M | re.S)
+    (tmp_path / "test_mine.py").write_text(program)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "refusal or batch", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
