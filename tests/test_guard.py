@@ -13,7 +13,8 @@ from guard_world import RUN, THREE_CENTS, World, chat, messages
 from solvent._amounts import AMOUNT_MAX, Usage, nanodollars
 from solvent._booking import Lost, NotSent, Replied
 from solvent._limits import Limit
-from solvent._operations import Extend, Release, Reserve, Settle
+from solvent._operations import Extend, Release, Reserve, SetLimit, Settle, TopUp
+from solvent._records import Account
 from solvent.errors import BudgetExceeded, DeadlinePassed, OutcomeUnknown, PriceUnknown, StoreUnavailable, Unbounded
 from solvent.events import CallAdmitted, CallClosed, CallRefused, PriceAssumed, StoreFailed
 from solvent.stores.memory import MemoryStore
@@ -577,3 +578,17 @@ async def test_what_the_ledger_did_not_take_is_booked_when_it_answers_again(erro
     assert (booked.reserved, booked.spent, booked.overrun) == (0, nanodollars("0.09"), nanodollars("0.06"))
     await world.guard.drain()
     assert world.balance() == booked
+
+
+@in_loop
+async def test_a_refusal_names_the_ledger_where_the_limit_was_set_there():
+    world = World(usd="1.00")
+    world.store.apply([TopUp(id="a", account=Account(str(RUN), "usd"), amount=1)])
+    for _ in range(33):
+        await world.admit(chat())
+    with pytest.raises(BudgetExceeded) as refused:
+        await world.admit(chat())
+    assert (refused.value.source, refused.value.limit) == ("--usd", nanodollars("1.00") + 1)
+    world.store.apply([SetLimit(id="b", account=Account(str(RUN), "usd"), limit=5)])
+    with pytest.raises(BudgetExceeded, match=r"raise the limit \(solvent ledger set-limit\)"):
+        await world.admit(chat())

@@ -205,7 +205,7 @@ class Authorizer:
             reserved=balance.reserved,
             requested=hindrance.charge.amount,
             open_count=answer.open_count,
-            source=attempt.charges.source(account),
+            source=attempt.charges.source(balance),
             resets_at=resets_at(account.window, now=now),
             held=hindrance.passes and answer.fits_alone(balance, hindrance.charge.amount),
             output_tokens_affordable=affordable or None,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from solvent._amounts import AMOUNT_MAX
 from solvent._booking import Booking
 from solvent._estimate import Bound
+from solvent._ledger import limit_in_force
 from solvent._limits import Limit, Scope, resets_at
 from solvent._operations import Charge, Refusal
 from solvent._records import Account, Balance, Terms
@@ -62,12 +63,17 @@ class Charges:
         meters = {account.meter for account, limit in self.places if limit is not None}
         return frozenset(meters | {limit.meter for limit in self.per_call})
 
-    def source(self, account: Account) -> str:
+    def source(self, balance: Balance) -> str:
+        """
+        Where the limit of a balance was set.
+        """
+        account = balance.account
         limits: dict[Account, Limit | None] = dict(self.places)
         limit = limits.get(account)
-        if limit is None and account.scope == CALL:
+        if account.scope == CALL:
             limit = next((limit for limit in self.per_call if limit.meter == account.meter), None)
-        return limit.source if limit else ""
+        own = limit_in_force(limit.amount if limit else None, override=None, topped_up=balance.topped_up)
+        return limit.source if limit is not None and own == balance.limit else "solvent ledger set-limit"
 
     def amounts(self, bound: Bound, *, retry: bool) -> dict[str, int]:
         """

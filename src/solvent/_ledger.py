@@ -16,7 +16,11 @@ from solvent._records import Account, Balance, CallRecord, Change, Place, Postin
 def limit_in_force(charge_limit: int | None, *, override: int | None, topped_up: int) -> int | None:
     """
     The limit that decides: the store's override, else the one that travels in the charge; and all top-ups on it.
+
+    An override of 0 is the last word: nothing may be spent, whatever was topped up.
     """
+    if override == 0:
+        return 0
     limit = charge_limit if override is None else override
     return None if limit is None else min(limit + topped_up, AMOUNT_MAX)
 

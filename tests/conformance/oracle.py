@@ -283,7 +283,7 @@ class Oracle:
     def _balance(self, account, limit):
         parts = {part: self._sum(account, part) for part in ("reserved", "spent", "overrun", "topped_up")}
         limit = self.limits.get(account, limit)
-        if limit is not None:
+        if limit is not None and self.limits.get(account) != 0:
             limit = min(limit + parts["topped_up"], LARGEST)
         return Balance(account=account, limit=limit, **parts)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
-from solvent._operations import Extend, Settle
+from solvent._operations import Extend, SetLimit, Settle, TopUp
 from solvent._records import Account, Balance, Terms
 from solvent.report import ModelUse, Refused, Share, Use, summarize
 from solvent.stores.memory import MemoryStore
@@ -245,6 +245,27 @@ def test_what_stands_below_a_run_is_part_of_it(journal: RunJournal) -> None:
         ("run:triage", 100 * CENT),
         ("run:triage", 200),
         ("run:triage/agent:critic", 10 * CENT),
+    ]
+
+
+def test_limits_are_those_in_force_also_where_the_ledger_has_its_own(journal: RunJournal) -> None:
+    usd, calls, tokens = (Account("run:triage", meter) for meter in ("usd", "calls", "tokens"))
+    journal.open()
+    journal.call(2 * CENT)
+    journal.store.apply(
+        [
+            TopUp(id="a", account=usd, amount=5 * CENT),
+            SetLimit(id="b", account=calls, limit=7),
+            SetLimit(id="c", account=tokens, limit=1_000),
+        ]
+    )
+
+    report = summarize(journal.store, "run:triage")
+
+    assert [(balance.account, balance.limit, balance.spent) for balance in report.limits] == [
+        (usd, 105 * CENT, 2 * CENT),
+        (tokens, 1_000, 0),
+        (calls, 7, 1),
     ]
 
 

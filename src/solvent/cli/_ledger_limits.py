@@ -108,7 +108,7 @@ def set_limit(
 
     Limits come with calls, from --usd or a policy; this one holds whatever they bring. It counts at once, also for
     programs that run now, and in every window to come until it is set anew. It may be below what is spent: then nothing
-    more is admitted. Top-ups count on top of it.
+    more is admitted. Top-ups count on top of it; 0 stops everything, whatever was topped up.
 
     Example: solvent ledger set-limit team:search usd 20 --window day
     """

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from solvent._ledger import carries_run_total
+from solvent._ledger import carries_run_total, limit_in_force
 from solvent._limits import METERS
 from solvent._records import Account, Balance, Entry, Posting
 from solvent.report._records import ModelUse, Refused, Report, Share, Use
@@ -177,7 +177,7 @@ class _Tally:
             self._rungs[rung.partition(" ")[0]] += sign
         if call.estimated is not None:
             self._estimated[call.estimated].add(sign, cost or 0)
-        if any(posting.overrun > 0 for posting in entry.postings):
+        if _excess(entry) > 0:
             self._overruns.add(sign, _excess(entry))
         if cost is not None and call.bound_nanodollars is not None:
             self._bounds.add(sign, call.bound_nanodollars)
@@ -223,8 +223,12 @@ class _Tally:
         limits: dict[Account, int | None] = {}
         for scope in sorted(self._limits, reverse=True):  # The run's own opening is the shortest, so it wins.
             limits.update(self._limits[scope])
+        own = {balance.account: balance for scope in {a.scope for a in limits} for balance in store.balances(scope)}
+        for account, balance in own.items():  # The ledger may limit what the run itself does not.
+            if balance.limit is not None and account.scope == self._scope:
+                limits.setdefault(account, None)
         return tuple(
-            replace(self._balance(account, store), limit=limits[account])
+            replace(self._balance(account, store), limit=_in_force(limits[account], own.get(account)))
             for account in sorted(limits, key=lambda account: _rank(account, self._scope))
         )
 
@@ -244,6 +248,15 @@ def _cost(entry: Entry) -> int | None:
     booked = next((posting.spent for posting in entry.postings if carries_run_total(posting.account)), None)
     unpriced = entry.call.cost_nanodollars is None and not booked
     return None if unpriced else entry.call.cost_nanodollars if booked is None else booked
+
+
+def _in_force(limit: int | None, own: Balance | None) -> int | None:
+    """
+    A limit of the run as the ledger holds it: with what was set there in its place, or topped up.
+    """
+    if own is None or own.limit is not None:
+        return limit if own is None else own.limit
+    return limit_in_force(limit, override=None, topped_up=own.topped_up)
 
 
 def _excess(entry: Entry) -> int:

@@ -90,7 +90,12 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
         return settings
     new = _in_force(settings)
     kept = tuple(
-        Limit.of_account(posting.account.meter, posting.account.window, posting.limit, source="as before")
+        Limit.of_account(
+            posting.account.meter,
+            posting.account.window,
+            posting.limit,
+            source=f"--{posting.account.meter.replace('_', '-')} of its last opening",
+        )
         for posting in opened.postings
         if posting.limit is not None and posting.account not in new and posting.account.scope == opened.scope
     )

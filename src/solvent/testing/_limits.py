@@ -90,6 +90,14 @@ class Limits:
         ledger.do(SetLimit(id="give back", account=USD, limit=None))
         assert is_admitted(ledger, reserve("b", 50))
 
+    def test_a_limit_of_nothing_is_the_last_word_whatever_was_topped_up(self, ledger: Face) -> None:
+        ledger.do(TopUp(id="more", account=USD, amount=1_000))
+        ledger.do(SetLimit(id="stop", account=USD, limit=0))
+        assert not is_admitted(ledger, reserve("a", 1))
+        assert limit_of(ledger, USD) == 0
+        ledger.do(SetLimit(id="go on", account=USD, limit=1))
+        assert is_admitted(ledger, reserve("a", 1_001))
+
     def test_a_top_up_of_an_account_without_a_limit_limits_nothing(self, ledger: Face) -> None:
         ledger.do(TopUp(id="more", account=TEAM_USD, amount=1))
         assert is_admitted(ledger, reserve("a", 100))
