@@ -5,6 +5,7 @@ The batcher: one durable step for many callers, and no one pays for another's fa
 import asyncio
 import gc
 import os
+import signal
 import threading
 import weakref
 
@@ -13,8 +14,10 @@ from clocks import ManualClock
 
 from solvent._operations import Charge, Reserve, Reserved
 from solvent._records import Account
+from solvent.errors import StoreUnavailable
 from solvent.stores._batcher import Ledger
 from solvent.stores.memory import MemoryStore
+from solvent.stores.sqlite import SQLiteStore
 
 
 def reserve(id):
@@ -170,3 +173,46 @@ def test_a_forked_child_goes_on_with_a_ledger_of_its_own_threads():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert isinstance(asyncio.run(ledger.ado(reserve("d"))), Reserved)
     ledger.close()
+
+
+@pytest.mark.slow
+def test_what_is_queued_when_a_ledger_is_closed_is_applied_and_what_comes_later_is_told(tmp_path):
+    async def main():
+        ledger = Ledger(SQLiteStore(tmp_path / "ledger.db"))
+        await ledger.ado(reserve("a"))
+        queued = asyncio.create_task(ledger.ado(reserve("b")))
+        await asyncio.sleep(0)
+        ledger.close()
+        assert isinstance(await asyncio.wait_for(queued, 10), Reserved)
+        with pytest.raises(StoreUnavailable, match="it was closed"):
+            await asyncio.wait_for(ledger.ado(reserve("c")), 10)
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_that_are_forked_beside_threads_have_a_whole_copy_of_a_ledger_in_memory():
+    store, over = MemoryStore(), threading.Event()
+
+    def work(name):
+        count = 0
+        while not over.is_set():
+            count += 1
+            store.apply([reserve(f"{name}-{count}")])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    codes = []
+    for _ in range(20):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # Ends a child that hangs.
+            store.apply([reserve("child")])
+            os._exit(0 if store.verify() is None else 1)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 20

@@ -61,15 +61,6 @@ def overruns(held: Mapping[str, int], booked: Mapping[str, int]) -> dict[str, in
     return {meter: amount for meter, amount in above.items() if amount > 0}
 
 
-def closing(held: Mapping[str, int], booked: Mapping[str, int]) -> Change:
-    """
-    The change that closes an open reservation.
-    """
-    return Change(
-        reserved={meter: -amount for meter, amount in held.items()}, spent=booked, overrun=overruns(held, booked)
-    )
-
-
 def correction(held: Mapping[str, int], before: Mapping[str, int], booked: Mapping[str, int]) -> Change:
     """
     The change that turns what an expiry booked into the truth, which came late.

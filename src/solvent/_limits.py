@@ -211,7 +211,7 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
         return None
     local = now.astimezone(_zone(zone))
     if window == "hour":
-        return _next_hour(local)
+        return _hour(local) + timedelta(hours=1)
     today = local.date()
     first = {
         "day": today + timedelta(days=1),
@@ -223,19 +223,11 @@ def resets_at(window_key: str, *, now: datetime) -> datetime | None:
 
 def _hour(local: datetime) -> datetime:
     """
-    When the running hour began, UTC.
-    """
-    return local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    When the running hour began, UTC: counted back from now, so that it never begins later and then earlier again.
 
-
-def _next_hour(local: datetime) -> datetime:
+    Where clocks are moved by half an hour, one hour has thirty minutes.
     """
-    When the running hour ends, UTC: where clocks are moved by half an hour, it has thirty minutes or ninety.
-    """
-    begin = _hour(local)
-    after = begin + timedelta(hours=1)
-    shown = after.astimezone(local.tzinfo)
-    return after + timedelta(minutes=60 - shown.minute if _hour(shown) == begin else -shown.minute)
+    return local.astimezone(UTC) - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
 
 
 @cache
@@ -277,6 +269,8 @@ def check_scope(text: str) -> None:
     Raises:
         ValueError: It is no scope as ``Scope`` writes them.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"a scope is a text such as run:42, got {text!r}")
     Scope.parse(text)
 
 

@@ -8,9 +8,11 @@ from typing import Literal, Self
 from msgspec import Struct
 
 from solvent._amounts import check_amount
+from solvent._limits import check_scope
 from solvent._records import NO_CALL, Account, Balance, CallRecord, State, Terms, check_account, check_amounts
 
 TTL_SECONDS_MAX = 366 * 86_400
+ID_CHARACTERS_MAX = 256
 
 
 class Charge(Struct, frozen=True, gc=False, kw_only=True):
@@ -50,6 +52,7 @@ class Reserve(Struct, frozen=True, gc=False, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        check_scope(self.scope)
         check_amounts("amount of", self.amounts)
         _check_ttl(self.ttl_seconds)
 
@@ -137,6 +140,7 @@ class Note(Struct, frozen=True, gc=False, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        check_scope(self.scope)
         if self.kind not in ("refuse", "open", "close"):
             raise ValueError(f"a note's kind is refuse, open or close, got {self.kind!r}")
 
@@ -247,8 +251,8 @@ Answer = Reserved | Refusal | Closed | Done
 
 
 def _check_id(id: object) -> None:
-    if type(id) is not str or not id:
-        raise ValueError(f"id must be a text, got {id!r}")
+    if type(id) is not str or not 1 <= len(id) <= ID_CHARACTERS_MAX or not id.isprintable():
+        raise ValueError(f"id must be a printable text of 1 to {ID_CHARACTERS_MAX} characters, got {id!r:.300}")
 
 
 def _check_ttl(seconds: object) -> None:

@@ -56,9 +56,9 @@ class Ledger:
     """
     A store, and the batcher before it. ``do`` is the sync face, ``ado`` the async one; both raise an operation's error.
 
-    Whoever gets the flush lock applies everything that is queued by then, so that operations which come while another
-    batch is written go into the next one together. What expired is charged when it is opened, and from the first
-    reservation on every ``sweep_seconds``.
+    Whoever gets the flush lock applies what is queued by then, up to ``BATCH_MAX``, so that operations which come while
+    another batch is written go into the next one together. What expired is charged when it is opened, and from the
+    first reservation on every ``sweep_seconds``.
 
     Raises:
         StoreUnavailable: The store did not answer.
@@ -76,7 +76,7 @@ class Ledger:
         Also in a forked child: no thread follows it there, and what is queued is the parent's.
         """
         self._queue: deque[_Ticket] = deque()
-        self._flush_lock = threading.Lock()
+        self._flush_lock = threading.RLock()  # Which knows its holder, for one who is interrupted.
         self._signals: SimpleQueue[bool] = SimpleQueue()  # True for each operation that waits, then one False.
         self._start_lock = threading.Lock()
         self._flusher: threading.Thread | None = None
@@ -103,11 +103,14 @@ class Ledger:
         self._queue.append(ticket)
         # Each waits at a lock of its own: at the flush lock one after the other would get it, with a batch of one.
         while ticket.outcome is None:
-            if self._flush_lock.acquire(blocking=False):
-                try:
+            try:
+                is_writer = self._flush_lock.acquire(blocking=False)
+                if is_writer:
                     self._flush()
-                finally:
+            finally:  # Begun before the lock is taken, for an interrupt may come right after it.
+                while self._flush_lock._is_owned():  # type: ignore[attr-defined]  # The stubs lack it.
                     self._flush_lock.release()
+            if is_writer:
                 self._pass_on()
             else:
                 ticket.turn.acquire(timeout=TURN_SECONDS)
@@ -155,6 +158,10 @@ class Ledger:
         for thread in (self._flusher, self._sweeper):
             if thread is not None:
                 thread.join()
+        while self._queue:  # The signals of these come too late.
+            with self._flush_lock:
+                self._flush()
+        self._flusher = None  # Who still asks starts another, and hears from the store that it is closed.
         self.store.close()
 
     def _start_sweeper(self) -> None:
@@ -179,21 +186,19 @@ class Ledger:
 
     def _flush(self) -> None:
         batch: list[_Ticket] = []
-        while self._queue and len(batch) < BATCH_MAX:
-            batch.append(self._queue.popleft())
-        if not batch:
-            return
-        outcomes = self._apply([ticket.operation for ticket in batch])
-        waiting: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
-        for ticket, outcome in zip(batch, outcomes, strict=True):
-            ticket.outcome = outcome
-            if ticket.turn is not None:
-                _free(ticket.turn)
-            if ticket.done is not None:
-                waiting[ticket.done.get_loop()].append(ticket.done)
-        for loop, futures in waiting.items():
-            with suppress(RuntimeError):  # The loop is closed, so nobody waits any more.
-                loop.call_soon_threadsafe(_deliver, futures)
+        try:
+            while self._queue and len(batch) < BATCH_MAX:
+                batch.append(self._queue[0])
+                self._queue.popleft()
+            if batch:
+                outcomes = self._apply([ticket.operation for ticket in batch])
+                for ticket, outcome in zip(batch, outcomes, strict=True):
+                    ticket.outcome = outcome
+        except BaseException:  # Ctrl-C in the one who writes: the others are written by the next, each by its id.
+            self._queue.extendleft(ticket for ticket in reversed(batch) if ticket.outcome is None)
+            raise
+        finally:
+            _tell([ticket for ticket in batch if ticket.outcome is not None])
 
     def _apply(self, operations: list[Operation]) -> list[Answer | BaseException]:
         """
@@ -205,7 +210,7 @@ class Ledger:
             return [OutcomeUnknown(ledger=error.ledger, id=each.id, reason=error.reason) for each in operations]
         except SolventError as error:
             return [error] * len(operations)
-        except BaseException as error:  # Each caller has to hear of it, whatever it is.
+        except Exception as error:  # Each caller has to hear of it, whatever it is.
             if len(operations) == 1:
                 return [error]
             return [outcome for operation in operations for outcome in self._apply([operation])]
@@ -235,6 +240,18 @@ def _begin_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _tell(batch: Sequence[_Ticket]) -> None:
+    waiting: defaultdict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = defaultdict(list)
+    for ticket in batch:
+        if ticket.turn is not None:
+            _free(ticket.turn)
+        if ticket.done is not None:
+            waiting[ticket.done.get_loop()].append(ticket.done)
+    for loop, futures in waiting.items():
+        with suppress(RuntimeError):  # The loop is closed, so nobody waits any more.
+            loop.call_soon_threadsafe(_deliver, futures)
 
 
 def _free(turn: threading.Lock) -> None:

@@ -41,7 +41,8 @@ class Gate:
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            if self._descriptor >= 0:  # Else a signal handler has forked meanwhile, and it is closed.
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def look(self) -> None:
         """

@@ -3,7 +3,7 @@ The journal of a ledger in memory: compact lines, and the opening balance that o
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -75,11 +75,11 @@ class Opening:
             sums[2] += line.overrun
             sums[3] += line.topped_up
 
-    def forget(self, place: Place, number: int) -> None:
+    def forget(self, oldest: Mapping[Place, int]) -> None:
         """
-        Drop the buckets of a place below ``number``.
+        Drop the buckets of these places that are below their oldest one.
         """
-        for key in [key for key in self._sums if key[0] == place and key[1] < number]:
+        for key in [key for key in self._sums if key[1] < oldest.get(key[0], 0)]:
             del self._sums[key]
 
     def entries(self, scope: str | None) -> Iterator[Entry]:

@@ -12,22 +12,38 @@ from solvent._clock import Clock
 
 def this_process(clock: Clock) -> str:
     """
-    ``boot id/process id/start``, for the process that runs this.
+    ``boot id/process id/start@namespace``, for the process that runs this.
     """
     return _owner(clock.boot_id(), os.getpid())
 
 
 def is_alive(owner: str, *, clock: Clock) -> bool:
     """
-    Whether the process that ``this_process`` named is still there.
+    Whether the process that ``this_process`` named may still be there.
+
+    One of another PID namespace (a container) cannot be seen from here: for it the deadline alone decides.
     """
     boot, pid, start = owner.split("/")
+    start, _, namespace = start.partition("@")
+    if namespace and namespace != _namespace():
+        return boot == clock.boot_id()
     return boot == clock.boot_id() and _start(int(pid)) == start
 
 
 @functools.lru_cache(maxsize=8)
 def _owner(boot: str, pid: int) -> str:
-    return f"{boot}/{pid}/{_start(pid)}"
+    namespace = _namespace()
+    return f"{boot}/{pid}/{_start(pid)}{f'@{namespace}' if namespace else ''}"
+
+
+def _namespace() -> str:
+    """
+    Names the PID namespace of this process; "" where there is none.
+    """
+    try:
+        return os.readlink("/proc/self/ns/pid").removeprefix("pid:").strip("[]")
+    except OSError:
+        return ""
 
 
 def _start(pid: int) -> str:

@@ -59,7 +59,7 @@ class SQLiteFile:
         self._connection: apsw.Connection | None = None
         self._identities: dict[str, Identity] = {}  # Of the file, its journal and its shared memory, when opened.
         self._seen: Stamp = None  # Their folder, when all of them were in place.
-        self._is_closed = False
+        self._is_closed = self._is_writing = False
         with self.mapped():
             require_local_disk(self.path)
             with _opening:
@@ -79,6 +79,8 @@ class SQLiteFile:
     @property
     def connection(self) -> apsw.Connection:
         if self._connection is None:
+            if self._is_writing:  # What was begun ended with the connection; the rest alone must not be written.
+                raise StoreUnavailable(ledger=self.url, reason="a signal handler forked inside a transaction")
             self._open()
         assert self._connection is not None
         return self._connection
@@ -110,8 +112,8 @@ class SQLiteFile:
         One state of the file for all that is read.
         """
         with self.lock:
-            self.connection.execute("BEGIN")
             try:
+                self.connection.execute("BEGIN")
                 yield
             finally:
                 self._roll_back()
@@ -138,13 +140,16 @@ class SQLiteFile:
         with self.lock, self._gate.held(patience_seconds=BUSY_MILLISECONDS / 1000):
             connection = self.connection
             self._require_all_in_place()
-            connection.execute("BEGIN IMMEDIATE")
+            self._is_writing = True
             try:
+                connection.execute("BEGIN IMMEDIATE")  # Inside, for an interrupt may come right after it.
                 yield
                 self._commit(ids)
             except BaseException:
                 self._roll_back()
                 raise
+            finally:
+                self._is_writing = False
 
     @contextmanager
     def mapped(self) -> Iterator[None]:

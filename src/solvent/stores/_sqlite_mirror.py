@@ -14,6 +14,9 @@ from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_rows import json_text, limits_by_place, packed, terms_text
 from solvent.stores._sqlite_schema import SUMS, each
 
+TALLIES_MAX = 16_384  # Places that are remembered; a run is one.
+BUCKETS_MAX = 1_024  # Of one place.
+
 _METERS = len(METERS)
 _GIVEN, _BY_NAME = each("place.limit_{m}"), each("'{m}', place.limit_{m}")
 _LIMITS = f"CASE WHEN coalesce({_GIVEN}) IS NOT NULL THEN json_object({_BY_NAME}) END"
@@ -41,6 +44,8 @@ class Mirror:
         """
         Find out whether others have written since the last transaction; then what was read no longer holds.
         """
+        if len(self._books.tallies) > TALLIES_MAX:
+            self.forget()
         version = self._file.generation, self._file.connection.pragma("data_version")
         if version != self._version:
             self._loaded.clear()
@@ -63,14 +68,6 @@ class Mirror:
             plan.move(now_ns, full_until_ns)
         return plan
 
-    def tally(self, place: Place, *, now_ns: int, full_until_ns: int) -> Tally:
-        tally = self._books.tally(place)
-        self._key(tally)
-        if place not in self._loaded:
-            self._load([tally], now_ns)
-        tally.move(now_ns, full_until_ns)
-        return tally
-
     def buckets(self, plan: Plan, numbers: tuple[int, ...]) -> str:
         """
         The ids of the buckets with these numbers, as an entry has them.
@@ -92,6 +89,9 @@ class Mirror:
                 "SELECT id FROM bucket WHERE (place, number) = (?, ?)",
                 (self._key(tally), number),
             )
+            if len(tally.ids) > BUCKETS_MAX:  # A rolling minute has a new one every second.
+                tally.ids = {at: key for at, key in tally.ids.items() if at >= tally.first}
+                tally.buckets = {at: sums for at, sums in tally.buckets.items() if at >= tally.first}
         return id
 
     def _register(self, plan: Plan) -> None:

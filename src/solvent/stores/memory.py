@@ -2,8 +2,10 @@
 The ledger in this process's memory: for tests, for observing, and for programs whose budget ends with them.
 """
 
+import os
 import secrets
 import threading
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -63,7 +65,7 @@ class MemoryStore:
     """
     A store that lives and ends with its process; the rule itself, under one lock.
 
-    Its memory is bounded: the journal keeps the last entries and the sum of those before.
+    Its memory is bounded, but for one sum a place: the journal keeps the last entries and the sum of those before.
     """
 
     url = "memory://"
@@ -74,7 +76,7 @@ class MemoryStore:
     ) -> None:
         self._clock = clock or SystemClock()
         self._offset_ns = anchored(self._clock).offset_ns
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._books = Books()
         self._handlers: Mapping[type[Operation], Callable[[Any], Answer]] = {
             Reserve: self._reserve,
@@ -87,13 +89,14 @@ class MemoryStore:
         }
         self._open: dict[str, _Reservation] = {}
         self._closed: OrderedDict[str, _Reservation] = OrderedDict()
-        # What has no reservation, by kind and id: notes, and changes of limits.
-        self._notes: OrderedDict[tuple[str, str], Operation] = OrderedDict()
+        self._notes: OrderedDict[tuple[str, str], None] = OrderedDict()  # By kind and id.
+        self._adjusted: dict[str, TopUp | SetLimit] = {}  # All that there were: people make them.
         self._opened: OrderedDict[str, tuple[int, Line]] = OrderedDict()
         self._lines: deque[Line] = deque()
         self._opening = Opening()
         self._entries_max, self._closed_max = entries_max, closed_max
         self._key = secrets.token_bytes(32)
+        _stores.add(self)
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         with self._lock:
@@ -233,12 +236,14 @@ class MemoryStore:
                 numbers=numbers,
                 call=operation.call,
             )
-            self._remember(operation.kind, operation)
+            self._notes[operation.kind, operation.id] = None
+            if len(self._notes) > self._closed_max:
+                self._notes.popitem(last=False)
             self._write(line)
         return Done(id=operation.id)
 
     def _adjust(self, operation: TopUp | SetLimit) -> Done:
-        known = self._notes.get(("", operation.id))
+        known = self._adjusted.get(operation.id)
         if known is not None:
             if replace(operation, reason="") != replace(known, reason=""):
                 raise IdConflict(id=operation.id)
@@ -254,7 +259,7 @@ class MemoryStore:
             tally.top_up(tally.last, topped_up)
         else:
             tally.set_limit(account.meter, operation.limit)
-        self._remember("", operation)
+        self._adjusted[operation.id] = operation
         line = Line(
             at=now_ns,
             kind=kind,
@@ -319,11 +324,6 @@ class MemoryStore:
     def _now_ns(self) -> int:
         return self._clock.uptime_ns() + self._offset_ns
 
-    def _remember(self, kind: str, operation: Operation) -> None:
-        self._notes[kind, operation.id] = operation
-        if len(self._notes) > self._closed_max:
-            self._notes.popitem(last=False)
-
     def _write(self, line: Line) -> None:
         self._lines.append(line)
         if line.kind == "open":
@@ -341,10 +341,10 @@ class MemoryStore:
         Drop seconds that are long over; one that is still in the journal stays.
         """
         oldest = self._lines[0].at // SECOND_NS - _MINUTES_KEPT_SECONDS
-        for tally in self._books.tallies.values():
-            if tally.window == "minute":
-                tally.forget(oldest)
-                self._opening.forget(tally.place, tally.forgotten)
+        minutes = [tally for tally in self._books.tallies.values() if tally.window == "minute"]
+        for tally in minutes:
+            tally.forget(oldest)
+        self._opening.forget({tally.place: tally.forgotten for tally in minutes})
 
     def _held_by(self, id: str) -> Reserve | None:
         known = self._open.get(id)
@@ -355,3 +355,22 @@ class MemoryStore:
             account.place in known.request.terms.places and bool(known.request.amounts.get(account.meter))
             for known in self._open.values()
         )
+
+
+_stores: "weakref.WeakSet[MemoryStore]" = weakref.WeakSet()
+_forking: "list[MemoryStore]" = []
+
+
+def _before_fork() -> None:
+    # A lock that another thread holds would stay held in the child, over books that are half changed.
+    for store in list(_stores):
+        store._lock.acquire()
+        _forking.append(store)
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop()._lock.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

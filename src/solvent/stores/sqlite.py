@@ -310,7 +310,7 @@ class SQLiteStore:
         overrun = _ledger.overruns(known.amounts, booked)
         row = self._file.row(f"{SELECT_ENTRY} WHERE seq = ?", known.reserving)
         assert row is not None
-        call = _ledger.expired_call(read_entry(row, Names(self._file.rows)).call, ended=self._clock.now_ns())
+        call = _ledger.expired_call(read_entry(row, Names(self._file.rows)).call, ended=self._now_ns())
         self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
     def balances(self, scope: str | None = None) -> list[Balance]:
