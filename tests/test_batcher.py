@@ -216,3 +216,17 @@ def test_children_that_are_forked_beside_threads_have_a_whole_copy_of_a_ledger_i
     for thread in threads:
         thread.join()
     assert codes == [0] * 20
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_is_no_operation_is_asked_without_holding_up_the_loop(kind, tmp_path):
+    async def main():
+        ledger = Ledger(MemoryStore() if kind == "memory" else SQLiteStore(tmp_path / "ledger.db"))
+        await ledger.ado(reserve("a"))
+        asked_in = await ledger.aask(lambda _: threading.current_thread())
+        assert (asked_in is threading.current_thread()) is (kind == "memory")
+        assert [balance.reserved for balance in await ledger.aask(lambda store: store.balances())] == [1]
+        assert await ledger.aask(lambda store: store.verify()) is None
+        ledger.close()
+
+    asyncio.run(main())

@@ -8,10 +8,10 @@ import os
 import threading
 import weakref
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import overload
+from typing import TypeVar, overload
 
 from solvent._operations import (
     Answer,
@@ -34,6 +34,8 @@ from solvent.stores._protocol import Store
 SWEEP_SECONDS = 30.0
 TURN_SECONDS = 0.25  # After this one looks by itself: a caller that was interrupted may have taken the turn with it.
 BATCH_MAX = 256  # Operations in one transaction: some milliseconds of lock for the other processes.
+
+T = TypeVar("T")
 
 _log = logging.getLogger("solvent")
 
@@ -148,6 +150,14 @@ class Ledger:
         loop.call_soon(self._signals.put, True)
         await done
         return _answer(ticket.outcome)
+
+    async def aask(self, question: Callable[[Store], T]) -> T:
+        """
+        Ask the store what is no operation (its balances, ``verify``, ``expire``) without holding up the event loop.
+        """
+        if not self.store.blocks:
+            return question(self.store)
+        return await asyncio.get_running_loop().run_in_executor(None, question, self.store)
 
     def close(self) -> None:
         """
