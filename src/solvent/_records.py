@@ -151,9 +151,6 @@ class Change(Struct, frozen=True, gc=False, kw_only=True):
     topped_up: Mapping[str, int] = {}
 
 
-NO_CHANGE = Change()
-
-
 class Posting(Struct, frozen=True, gc=False):
     """
     What an entry changes in one account: amounts added to (or, negative, taken from) the balance of a bucket.

@@ -6,10 +6,9 @@ them, and times as UTC to the nanosecond.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from solvent._records import CallRecord, Entry, Posting
-from solvent.report._json import Json, account_json
+from solvent.report._json import Json, account_json, time_json
 
 SCHEMA_VERSION = 1
 
@@ -26,11 +25,6 @@ def entry_json(entry: Entry) -> Json:
         "run_total_nanodollars": _text(entry.run_total_nanodollars),
         **{name: _field(name, getattr(entry.call, name)) for name in CallRecord.__struct_fields__},
     }
-
-
-def time_json(at_ns: int) -> str:
-    seconds, nanoseconds = divmod(at_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 def _charge(posting: Posting) -> Json:

@@ -15,12 +15,11 @@ from solvent._limits import METERS, show_amount
 from solvent._printable import printable
 from solvent._records import Entry
 from solvent.cli._common import EXIT_LEDGER, fail, opened
-from solvent.cli._journal_json import time_json
 from solvent.cli._ledger_export import export
 from solvent.cli._ledger_limits import AmountCommand, set_limit, top_up
 from solvent.cli._ledger_options import AsJson, Ledger, OnlyScope, existing, scope_option
 from solvent.cli._ledger_standing import Standing, last_seq, standings
-from solvent.report._json import SCHEMA_VERSION
+from solvent.report._json import SCHEMA_VERSION, time_json
 from solvent.stores._protocol import Store
 
 app = typer.Typer(

@@ -99,8 +99,10 @@ def _share(share: Share) -> Json:
     }
 
 
-def _time(at_ns: int | None) -> str | None:
-    if at_ns is None:
-        return None
+def time_json(at_ns: int) -> str:
     seconds, nanoseconds = divmod(at_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
+def _time(at_ns: int | None) -> str | None:
+    return None if at_ns is None else time_json(at_ns)
