@@ -18,7 +18,7 @@ from solvent.gateway._providers import Upstream
 from solvent.gateway._request import HOP_BY_HOP, KEPT_CONNECTION
 from solvent.gateway._seam import Admission, Guard, Settlement
 from solvent.gateway._upstream import Client, NotDelivered, Reply
-from solvent.wire._call import Reader, Reading
+from solvent.wire._call import STREAM_TYPES, Reader, Reading
 
 # A reply above this is passed on without being read: no answer with usage is that large.
 PLAIN_BYTES_MAX = 64 * 1024 * 1024
@@ -74,7 +74,7 @@ class Exchange:
         self._reply: Reply | None = None
         self._reader: Reader | None = None
         self._reading: Reading | None = None
-        self._is_stream = False
+        self._is_sse = False
         self._settling: Finished[Settlement] | None = None
         self._settlement: Settlement | None = None
         self._settled = False
@@ -107,11 +107,16 @@ class Exchange:
 
     async def _relay(self, reply: Reply) -> None:
         headers, kind, encoding = reply_head(reply)
-        if kind.startswith(b"text/event-stream"):
-            self._is_stream = True
+        if self._streams(kind.decode("latin-1")):
+            self._is_sse = kind.startswith(b"text/event-stream")
             await self._relay_stream(reply, headers, encoding)
         else:
             await self._relay_plain(reply, headers, encoding)
+
+    def _streams(self, kind: str) -> bool:
+        if self._format is None:
+            return kind.startswith(STREAM_TYPES)
+        return self._format.is_stream(self._admission.call, kind)
 
     async def _relay_plain(self, reply: Reply, headers: RawHeaders, encoding: str) -> None:
         """
@@ -173,7 +178,7 @@ class Exchange:
                 chunk = _inflated(decoder, chunk)
             if reader is not None:
                 chunk = reader.feed(chunk)
-                if held or not chunk.endswith(b"\n\n"):
+                if self._is_sse and (held or not chunk.endswith(b"\n\n")):
                     chunk, held = whole_events(held + chunk)
             if chunk:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -229,7 +234,7 @@ class Exchange:
                 if not self._request.head_sent:
                     final = None if code == "upstream_lost" else code == "gateway_closing"
                     await send_answer(self._send, format, plain_answer(status, code, message, final=final))
-                elif self._is_stream:
+                elif self._is_sse:
                     event = error_event(format, code=code, message=message)
                     await self._send({"type": "http.response.body", "body": event, "more_body": False})
         except (OSError, TimeoutError):

@@ -133,6 +133,10 @@ class Reader(Protocol):
         """
 
 
+# How streamed replies are sent: server-sent events; Amazon's frames; a JSON object a line.
+STREAM_TYPES = ("text/event-stream", "application/vnd.amazon.eventstream", "application/x-ndjson")
+
+
 class WireFormat(Protocol):
     """
     One provider protocol.
@@ -166,9 +170,21 @@ class WireFormat(Protocol):
             ``None`` when nothing has to change: the original bytes can go out.
         """
 
+    def path_for(self, path: str, *, model: str) -> str:  # noqa: ARG002  # Most name the model in the body.
+        """
+        The path of the same call under another model, where the path is what names it.
+        """
+        return path
+
+    def is_stream(self, call: Call, content_type: str) -> bool:  # noqa: ARG002  # Most tell it by the type alone.
+        """
+        Whether a reply of this type (in lower case) is a stream, to be read and passed on while it comes.
+        """
+        return content_type.startswith(STREAM_TYPES)
+
     def reader(self, call: Call, *, status: int, stream: bool) -> Reader:
         """
-        A reader for the reply to ``call``; ``stream`` is what the reply's content type says.
+        A reader for the reply to ``call``; ``stream`` is what ``is_stream`` says of it.
         """
 
     def refusal(self, *, code: str, message: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

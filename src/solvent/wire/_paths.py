@@ -12,18 +12,26 @@ Kind = Literal["free", "paid", "unbounded"]
 
 # A base URL may end at any of these, and SDKs add the rest: Groq's sends openai/v1/…, others leave v1 to the base URL.
 PREFIX = re.compile(
-    r"(?:(?:openai|together)/v1/|novita/v3/openai/|v1beta/openai/|api/(?:paas/v4|openai/v1|v1)/|inference/v1/"
-    r"|openai/deployments/[A-Za-z0-9._-]+/|(?:beta|openai)/|(?:beta/)?v1/)?(.+)"
+    r"""(?:
+      (?:openai|together)/v1/ | novita/v3/openai/ | v1beta/openai/ | api/(?:paas/v4|openai/v1|v1)/ | inference/v1/
+      | openai/deployments/[A-Za-z0-9._-]+/ | (?:beta|openai)/ | (?:beta/)?v1/
+      | v1(?:alpha|beta1?)/
+    )?
+    (?:projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/)?  # Vertex AI.
+    (?:endpoints/openapi/)?
+    (.+)""",
+    re.VERBOSE,
 )
 SEGMENT = re.compile(r"[A-Za-z0-9_~:@-][A-Za-z0-9._~:@-]{0,255}")
 
-FORMAT_BY_PATH = {
-    "chat/completions": "openai-chat",
-    "messages": "anthropic-messages",
-    "responses": "openai-responses",
-}
+# All of them POST. ``*`` is one segment, an id; ``*:verb`` is one with a verb behind it.
+PAID: tuple[tuple[str, str], ...] = (
+    ("chat/completions", "openai-chat"),
+    ("messages", "anthropic-messages"),
+    ("responses", "openai-responses"),
+)
 
-# ``*`` is one segment, an id. A method of ``*`` is any.
+# A method of ``*`` is any.
 FREE: tuple[tuple[str, str], ...] = (
     ("DELETE", "chat/completions/*"),
     ("DELETE", "conversations/*"),
@@ -117,14 +125,9 @@ def lookup(method: str, path: str) -> tuple[Kind, str] | None:
     """
     path = path.strip("/")
     match = PREFIX.fullmatch(path)
-    if match is None:
+    if match is None or not all(SEGMENT.fullmatch(segment) for segment in path.split("/")):
         return None
-    name = match[1]
-    if not all(SEGMENT.fullmatch(segment) for segment in path.split("/")):
-        return None
-    if method == "POST" and name in FORMAT_BY_PATH:
-        return "paid", name
-    for pattern in _candidates(name):
+    for pattern in _candidates(match[1]):
         for asked in (method, "*"):
             kind = _TABLE.get((asked, pattern))
             if kind is not None:
@@ -141,11 +144,15 @@ def _candidates(name: str) -> list[str]:
         return []
     found = [first]
     for segment in rest:
-        found = [f"{start}/{end}" for end in (segment, "*") for start in found]
+        id, colon, verb = segment.rpartition(":")
+        forms = (segment, f"*:{verb}", "*") if colon and id else (segment, "*")
+        found = [f"{start}/{end}" for end in forms for start in found]
     return found
 
 
+FORMAT_BY_PATH = dict(PAID)
 _TABLE: dict[tuple[str, str], Kind] = {
     **dict.fromkeys(FREE, "free"),
     **dict.fromkeys(UNBOUNDED, "unbounded"),
+    **dict.fromkeys((("POST", path) for path in FORMAT_BY_PATH), "paid"),
 }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from solvent._amounts import Usage
-from solvent.wire._call import Call, Item, Reader, Reading, ServerTool
+from solvent.wire._call import Call, Item, Reader, Reading, ServerTool, WireFormat
 from solvent.wire._input import Input, without_marks
 from solvent.wire._read import cap, count, listed, mapping, model_name, objects, retry_count, text
 from solvent.wire._reply import Reply, reader
@@ -43,7 +43,7 @@ _ERROR_TYPES = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(WireFormat):
     """
     The wire format ``anthropic-messages``.
     """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from solvent._amounts import Usage
-from solvent.wire._call import Call, Item, Reader, Reading, ServerTool
+from solvent.wire._call import Call, Item, Reader, Reading, ServerTool, WireFormat
 from solvent.wire._input import Input, without_marks
 from solvent.wire._read import all_written, cap, count, listed, mapping, merged, model_name, objects, retry_count, text
 from solvent.wire._reply import Reply, reader
@@ -46,7 +46,7 @@ _OTHER_MODELS = {"models": "fallback models", "plugins": "plugins", "preset": "a
 _DEPLOYMENT = re.compile(r"(?:^|/)deployments/([^/]+)/")
 
 
-class OpenAIChat:
+class OpenAIChat(WireFormat):
     """
     The wire format ``openai-chat``.
     """

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from solvent._amounts import Usage
-from solvent.wire._call import Call, Item, Reader, ServerTool
+from solvent.wire._call import Call, Item, Reader, ServerTool, WireFormat
 from solvent.wire._input import Input, without_marks
 from solvent.wire._read import all_written, cap, count, listed, mapping, model_name, objects, retry_count, text
 from solvent.wire._reply import Reply, reader
@@ -77,7 +77,7 @@ _JSON_ITEMS = _CALLER_CALLS | {
 }  # fmt: skip
 
 
-class OpenAIResponses:
+class OpenAIResponses(WireFormat):
     """
     The wire format ``openai-responses``.
     """
