@@ -35,10 +35,10 @@ class OpenGuard:
 
     def open(self, scope: Scope, limits: tuple[Limit, ...]) -> None: ...
 
-    async def admit(self, call: Call, **_: Any) -> _Admitted:
+    async def aadmit(self, call: Call, **_: Any) -> _Admitted:
         return _Admitted(call)
 
-    async def settle(self, admission: _Admitted, outcome: object) -> _Admitted:  # noqa: ARG002  # The protocol's form.
+    async def asettle(self, admission: _Admitted, outcome: object) -> _Admitted:  # noqa: ARG002  # The protocol's form.
         return admission
 
 

@@ -1,4 +1,5 @@
 # ruff: noqa: E402  # The rewriting of assertions has to be asked for before the imports.
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,17 @@ from servers import RealModel, Recorder, why_no_real_model
 from servers import llmock as run_llmock
 from servers import real_model as run_real_model
 from servers import recording_proxy as run_recording_proxy
+
+
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    """
+    Threads take turns after a microsecond, which shows races that the usual five milliseconds hide.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
 
 @pytest.fixture

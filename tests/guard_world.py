@@ -2,6 +2,8 @@
 A guard over a memory ledger, a model whose tokens cost $10 per million, and requests to it.
 """
 
+from itertools import count
+
 from solvent._amounts import Usage, nanodollars
 from solvent._booking import Replied
 from solvent._guard import Guard
@@ -41,17 +43,16 @@ class World:
         if usd is not None:
             limits = (*limits, Limit(meter="usd", amount=nanodollars(usd), source="--usd"))
         self.guard.open(RUN, tuple(limits))
-        self._asked = 0
+        self.numbers = count()
 
     async def admit(self, call, *, fingerprint=None, within=()):
-        self._asked += 1
-        fingerprint = fingerprint or str(self._asked).encode()
-        return await self.guard.admit(call, scope=RUN, fingerprint=fingerprint, began=0.0, within=within)
+        fingerprint = fingerprint or str(next(self.numbers)).encode()
+        return await self.guard.aadmit(call, scope=RUN, fingerprint=fingerprint, began=0.0, within=within)
 
     async def settle(self, admission, *, output_tokens=0, input_tokens=5, **reading):
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
         outcome = Replied(status=200, reading=Reading(**{"usage": usage, "complete": True, **reading}))
-        return await self.guard.settle(admission, outcome)
+        return await self.guard.asettle(admission, outcome)
 
     def balance(self, meter="usd"):
         account = Account(str(RUN), meter)

@@ -10,6 +10,7 @@ import pytest
 from clocks import ManualClock
 from guard_world import RUN, THREE_CENTS, World, chat, messages
 
+from solvent._admit import Authorizer
 from solvent._amounts import AMOUNT_MAX, Usage, nanodollars
 from solvent._booking import Lost, NotSent, Replied
 from solvent._limits import Limit
@@ -102,7 +103,7 @@ async def test_who_goes_away_while_waiting_leaves_nothing_behind():
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await world.guard.drain()
+    await world.guard.adrain()
     await world.settle(first, output_tokens=0)
     assert world.kinds() == ["reserve", "settle"]
     assert not (await world.admit(chat())).record.rungs  # The queue is empty again.
@@ -116,7 +117,7 @@ async def test_who_goes_away_while_it_is_reserved_for_is_released(tmp_path):
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await world.guard.drain()
+    await world.guard.adrain()
     assert world.balance().reserved == 0
     assert world.balance().spent == 0
 
@@ -276,7 +277,7 @@ async def test_the_same_request_after_a_failed_one_is_a_retry():
     for attempt in range(2):
         admission = await world.admit(chat(), fingerprint=b"same")
         assert admission.record.attempt == attempt
-        await world.guard.settle(admission, Replied(status=429, reading=Reading(error="rate_limit")))
+        await world.guard.asettle(admission, Replied(status=429, reading=Reading(error="rate_limit")))
     with pytest.raises(BudgetExceeded):
         await world.admit(chat(), fingerprint=b"same")
     await world.admit(chat(), fingerprint=b"other")
@@ -308,19 +309,19 @@ async def test_a_limit_of_the_single_call_holds_for_those_who_have_to_wait_too()
     for task in small:
         task.cancel()
     await asyncio.gather(*small, return_exceptions=True)
-    await world.guard.drain()
+    await world.guard.adrain()
 
 
 @in_loop
 async def test_a_call_waits_no_longer_than_it_may_in_all(monkeypatch):
     world = World(usd="0.20", wait_seconds=0.1)
-    wait, asked = world.guard._wait, []
+    wait, asked = Authorizer._queue_up, []
 
-    def asked_to_wait(effect):
-        asked.append(effect.seconds)
-        return wait(effect)
+    def asked_to_wait(self, attempt, account, seconds):
+        asked.append(seconds)
+        return wait(self, attempt, account, seconds)
 
-    monkeypatch.setattr(world.guard, "_wait", asked_to_wait)
+    monkeypatch.setattr(Authorizer, "_queue_up", asked_to_wait)
     for tokens in (10_000, 9_600):
         await world.admit(chat(max_tokens=tokens))
     with pytest.raises(BudgetExceeded):
@@ -345,7 +346,7 @@ async def test_a_bound_above_all_that_a_ledger_can_hold_is_refused_and_counted_w
         await World(usd="1.00").admit(chat(max_tokens=10**12))
     world = World()
     admission = await world.admit(chat(max_tokens=10**12))
-    await world.guard.settle(admission, Lost(reason="cut"))
+    await world.guard.asettle(admission, Lost(reason="cut"))
     assert world.balance().spent == AMOUNT_MAX
 
 
@@ -418,7 +419,7 @@ BOUND = (NANO_3_CENTS, 1)
 async def test_what_became_of_a_call_is_booked_by_one_table(outcome, booked, estimated):
     world = World(usd="1.00")
     admission = await world.admit(chat())
-    await world.guard.settle(admission, outcome)
+    await world.guard.asettle(admission, outcome)
     assert (world.balance().spent, world.balance("calls").spent) == booked
     assert (world.balance().reserved, world.balance("calls").reserved) == (0, 0)
     *_, entry = world.store.entries()
@@ -547,7 +548,7 @@ async def test_the_limits_of_a_scope_above_hold_for_those_below():
     world.guard.open(child, (Limit(meter="usd", amount=nanodollars("0.04")),))
 
     async def ask(scope):
-        return await world.guard.admit(chat(), scope=scope, fingerprint=b"", began=0.0)
+        return await world.guard.aadmit(chat(), scope=scope, fingerprint=b"", began=0.0)
 
     await ask(child)
     with pytest.raises(BudgetExceeded, match="run:test/agent:a has"):
@@ -566,17 +567,17 @@ async def test_what_the_ledger_did_not_take_is_booked_when_it_answers_again(erro
     world = World(usd="1.00", store=store)
     billed_above, released = await world.admit(chat()), await world.admit(chat())
     await world.settle(billed_above, output_tokens=3 * THREE_CENTS)
-    await world.guard.settle(released, NotSent(reason="refused"))
-    await world.guard.drain()
+    await world.guard.asettle(released, NotSent(reason="refused"))
+    await world.guard.adrain()
     assert world.balance().reserved == nanodollars("0.06")
     if is_expired:
         clock.advance(seconds=121)
         store.expire()
     store.times = 0
-    await world.guard.drain()
+    await world.guard.adrain()
     booked = world.balance()
     assert (booked.reserved, booked.spent, booked.overrun) == (0, nanodollars("0.09"), nanodollars("0.06"))
-    await world.guard.drain()
+    await world.guard.adrain()
     assert world.balance() == booked
 
 

@@ -25,6 +25,7 @@ RANKS = (
     ("_booking", "_waiting", "events"),
     ("_ladder",),
     ("_admit",),
+    ("_calls",),
     ("_guard",),
     ("gateway", "report"),
     ("run",),

@@ -1,11 +1,12 @@
 """
-The flow of an admission, pure: a generator that yields what is to be done (an operation of the ledger, a wait for room)
-and is sent the answer, until the call fits or is refused.
+The flow of an admission, pure: a generator that yields what is to be done (an operation of the ledger, a sleep until
+there may be room) and is sent the answer, until the call fits or is refused.
 """
 
+import time
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from solvent._ledger import carries_run_total
 from solvent._limits import Scope, resets_at
 from solvent._operations import Operation, Refusal, Reserve, Reserved
 from solvent._records import Account, Balance, CallRecord
-from solvent._waiting import Queues
+from solvent._waiting import Queues, Sleep
 from solvent.errors import BudgetExceeded, Unbounded
 from solvent.policy import LimitsInForce, Policy
 from solvent.wire import FORMATS
@@ -27,6 +28,8 @@ from solvent.wire._call import Call
 
 TTL_SECONDS = 120.0
 SHRINK_TRIES = 3
+
+T = TypeVar("T")
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -58,17 +61,8 @@ class Admission(Struct, frozen=True, kw_only=True):
         return reply_headers(self.id, self.balances)
 
 
-class Wait(Struct, frozen=True):
-    """
-    Asks the driver to try a reservation whenever there may be room in an account, until it fits or time is over.
-    """
-
-    account: Account
-    reserve: Reserve
-    seconds: float
-
-
-_Flow = Generator[Operation | Wait, Any, Any]
+Flow: TypeAlias = Generator[Operation | Sleep, Any, T]  # Yields what a driver is to do, and is sent the answer.
+_Flow: TypeAlias = Flow[Any]
 
 
 class Authorizer:
@@ -86,11 +80,21 @@ class Authorizer:
         self._clock = clock
 
     def flow(
-        self, id: str, call: Call, scope: Scope, record: CallRecord, *, own_host: bool, within: tuple[str, ...] = ()
-    ) -> Generator[Operation | Wait, Any, Admission]:
+        self,
+        id: str,
+        call: Call,
+        scope: Scope,
+        record: CallRecord,
+        *,
+        own_host: bool,
+        within: tuple[str, ...] = (),
+        may_wait: bool = True,
+    ) -> Flow[Admission]:
         at = utc(record.started or 0)
         charges = Charges.on(scope, self.limits.of(scope), self.policy.call)
-        attempt = _Attempt(id, scope, call, charges, self._estimator.cheap(call, at=at), record, at, within)
+        bound = self._estimator.cheap(call, at=at)
+        wait_seconds = self.policy.wait_seconds if may_wait else 0
+        attempt = _Attempt(id, scope, call, charges, bound, record, at, within, wait_seconds)
         self._require_bounds(attempt)
         answer: Reserved | Refusal | None = None
         if not self._queues.busy(charges.accounts):
@@ -137,13 +141,26 @@ class Authorizer:
             if not hindrance.passes:
                 return answer
             account = hindrance.charge.account
-        left = self.policy.wait_seconds - attempt.waited_seconds
+        left = attempt.wait_seconds - attempt.waited_seconds
         if left <= 0 or account is None:
             return answer if answer is not None else (yield from attempt.reserve())
         began = self._clock.uptime_ns()
-        answer = yield Wait(account, attempt.request(), left)
+        answer = yield from self._queue_up(attempt, account, left)
         attempt.waited((self._clock.uptime_ns() - began) / 1e9)
         return answer
+
+    def _queue_up(self, attempt: "_Attempt", account: Account, seconds: float) -> _Flow:
+        """
+        Try whenever there may be room in an account and nobody is before this call, and once more when time is over.
+        """
+        request = attempt.request()
+        with self._queues.join(account) as place:
+            until = time.monotonic() + seconds
+            while (yield from place.turn(until)):
+                answer = yield request
+                if isinstance(answer, Reserved) or not self._obstacle(attempt, answer).passes:
+                    return answer
+            return (yield request)
 
     def _may_shrink(self, call: Call) -> bool:
         if call.structured_output or call.format not in FORMATS or not self.policy.shrink_tokens_min:
@@ -189,7 +206,7 @@ class Authorizer:
 
     def _obstacle(self, attempt: "_Attempt", answer: Refusal) -> Obstacle:
         now = utc(self._clock.now_ns())
-        return obstacle(answer, attempt.amounts(), wait_seconds=self.policy.wait_seconds, now=now)
+        return obstacle(answer, attempt.amounts(), wait_seconds=attempt.wait_seconds, now=now)
 
     def _exceeded(self, attempt: "_Attempt", answer: Refusal) -> BudgetExceeded:
         hindrance, now = self._obstacle(attempt, answer), utc(self._clock.now_ns())
@@ -235,6 +252,7 @@ class _Attempt:
         record: CallRecord,
         at: datetime,
         within: tuple[str, ...],
+        wait_seconds: float,
     ) -> None:
         self.original = self.call = call
         self.charges = charges
@@ -244,6 +262,7 @@ class _Attempt:
         self.rungs: list[str] = []
         self.cap_set: int | None = None
         self.retry = bool(record.attempt)
+        self.wait_seconds = wait_seconds
         self.waited_seconds = 0.0
         self.chain = PromptChain(call) if charges.limited & PROMPT_METERS else None
         self._id = id

@@ -176,13 +176,14 @@ class Calls:
         if not isinstance(outcome, NotSent):
             self.billed[admission.id] = output_tokens * 10_000
         await asyncio.sleep(0)
-        await self.world.guard._extend(admission.id)
+        guard = self.world.guard
+        await guard._adrive(guard._calls.extend(admission.id))
         if not settles:
             return
         if outcome is None:
             await self.world.settle(admission, output_tokens=output_tokens)
         else:
-            await self.world.guard.settle(admission, outcome)
+            await self.world.guard.asettle(admission, outcome)
 
     async def run(self):
         await self.send(output_tokens=1_000)
@@ -196,7 +197,7 @@ class Calls:
         await task
         await self.send(output_tokens=9_000)  # An overrun.
         await self.send(output_tokens=3_000, settles=False)  # The program is killed.
-        await self.world.guard.drain()
+        await self.world.guard.adrain()
 
     def check(self):
         store = self.store.store

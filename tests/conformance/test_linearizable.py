@@ -2,8 +2,6 @@
 The checker of concurrent histories: it takes what one order explains, and rejects what none does.
 """
 
-import sys
-
 import pytest
 from mutants import CheckThenAdd, NoLock
 
@@ -13,14 +11,6 @@ from solvent.stores.memory import MemoryStore
 from solvent.testing import History, ManualClock, Recorded, StoreFace, is_linearizable
 from solvent.testing._asking import reserve
 from solvent.testing._together import some_work
-
-
-@pytest.fixture
-def eager_switching():
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(usual)
 
 
 def answers_to(*operations):

@@ -2,8 +2,6 @@
 The overshoot table: however many ask at once, what is admitted is what fits, to the cent.
 """
 
-import sys
-
 import pytest
 from overshoot import CENT, STORES, WAYS, admitted, is_possible
 
@@ -17,12 +15,7 @@ CASES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def eager_switching():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+pytestmark = pytest.mark.usefixtures("eager_switching")
 
 
 @pytest.mark.parametrize(("way", "store"), CASES)

@@ -70,7 +70,7 @@ class CountingGuard:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: int = 0
 
-    async def admit(
+    async def aadmit(
         self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
     ) -> Admitted:
         assert began > 0
@@ -89,7 +89,7 @@ class CountingGuard:
         self.admitted.append(admission)
         return admission
 
-    async def settle(self, admission: Admitted, outcome: Outcome) -> Settled:
+    async def asettle(self, admission: Admitted, outcome: Outcome) -> Settled:
         self.asked_to_settle.append(admission.id)
         if self.settle_waits_for is not None:
             await self.settle_waits_for.wait()

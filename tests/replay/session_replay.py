@@ -390,7 +390,7 @@ class Replay:
         call = call_of(step, self.max_tokens)
         fingerprint = blake2b(f"{step.at} {step.conversation}".encode()).digest()
         try:
-            admission = await guard.admit(
+            admission = await guard.aadmit(
                 call, scope=scope, fingerprint=fingerprint, began=time.monotonic(), own_host=True
             )
         except BudgetExceeded:
@@ -398,7 +398,7 @@ class Replay:
         cap = self.max_tokens if admission.body is None else json.loads(admission.body)["max_tokens"]
         reader = _MESSAGES.reader(admission.call, status=200, stream=True)
         reader.feed(step.reply(cap))
-        settlement = await guard.settle(admission, Replied(status=200, reading=reader.finish()))
+        settlement = await guard.asettle(admission, Replied(status=200, reading=reader.finish()))
         assert settlement.cost_nanodollars is not None
         assert admission.bound.nanodollars is not None
         return Outcome(

@@ -160,7 +160,7 @@ class Gateway:
         own_host = outgoing.upstream.is_own
         try:
             with request.interrupt:
-                admission: Admission = await self._guard.admit(
+                admission: Admission = await self._guard.aadmit(
                     call, scope=scope, fingerprint=fingerprint, began=request.began, own_host=own_host
                 )
         except SolventError as refusal:

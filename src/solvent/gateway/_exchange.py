@@ -257,7 +257,7 @@ class Exchange:
             it was paid for.
         """
         if self._settling is None:
-            self._settling = Finished(self._guard.settle(self._admission, outcome), self._spawn)
+            self._settling = Finished(self._guard.asettle(self._admission, outcome), self._spawn)
         if not self._settled:
             try:
                 self._settlement = await self._settling
@@ -272,7 +272,7 @@ class Exchange:
         """
         if self._settling is None:
             outcome = self._outcome(lost, sent=self._body.begun)
-            self._settling = Finished(self._guard.settle(self._admission, outcome), self._spawn)
+            self._settling = Finished(self._guard.asettle(self._admission, outcome), self._spawn)
             self._settling.begin()
 
 

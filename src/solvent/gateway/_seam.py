@@ -37,14 +37,14 @@ class Guard(Protocol):
     Decides about calls and closes their reservations.
     """
 
-    async def admit(
+    async def aadmit(
         self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
     ) -> Admission:
         """
         Reserve what the call may cost. Cancelled, it leaves nothing open.
         """
 
-    async def settle(self, admission: Any, outcome: Outcome) -> Settlement:
+    async def asettle(self, admission: Any, outcome: Outcome) -> Settlement:
         """
         Close an admission.
         """

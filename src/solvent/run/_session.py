@@ -208,7 +208,7 @@ class _Session:
             await asyncio.gather(gateway.end_calls(over), self._warden.end())
         await self._warden.end()
         await server.stop()
-        await guard.drain()
+        await guard.adrain()
         alive.cancel()
         return replace(ended, trouble=self._trouble)
 
