@@ -110,11 +110,26 @@ def test_times_are_shown_in_one_way(value, shown):
         {"input_tokens": 2**63},
         {"input_tokens": 5, "cache_read_tokens": 6},
         {"output_tokens": 5, "reasoning_tokens": 6},
+        {"input_tokens": 5, "image_input_tokens": 6},
+        {"output_tokens": 5, "image_output_tokens": 6},
+        {"output_tokens": 5, "image_output_tokens": -1},
+        {"output_tokens": None},
+        {"file_searches": None},
+        {"web_searches_preview": -1},
+        {"file_searches": True},
+        {"map_searches": 0.5},
+        {"code_sessions": 2**53},
     ],
 )
 def test_a_usage_that_no_provider_can_mean_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         Usage(**wrong).check()
+
+
+def test_images_may_be_untold_which_is_not_none_of_them():
+    Usage(input_tokens=5, output_tokens=5, image_input_tokens=5, image_output_tokens=0).check()
+    Usage(input_tokens=5).check()
+    assert Usage() != Usage(image_input_tokens=0)
 
 
 @pytest.mark.parametrize(

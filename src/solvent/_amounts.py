@@ -37,7 +37,14 @@ class Usage(Struct, frozen=True, kw_only=True):
         audio_input_tokens: Of the input, audio.
         audio_output_tokens: Of the output, audio.
         audio_cache_read_tokens: Of the cache reads, audio.
+        image_input_tokens, image_output_tokens: Of the input and the output, images and video; ``None`` where the reply
+            does not tell kinds apart, and then all may be of the dearest.
         web_searches: Searches that the provider ran and charges one by one.
+        web_searches_preview: Those by OpenAI's tool ``web_search_preview``, which are not in ``web_searches``.
+        file_searches: Searches in files kept at the provider.
+        map_searches: Questions to a map (Google).
+        code_sessions: What running code is charged by: the gigabytes of each container (OpenAI, Azure), containers
+            (Anthropic), or runs (xAI).
         tool_calls: Tool executions that the reply asks the caller for. Counted, not priced.
     """
 
@@ -50,7 +57,13 @@ class Usage(Struct, frozen=True, kw_only=True):
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     audio_cache_read_tokens: int = 0
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
     web_searches: int = 0
+    web_searches_preview: int = 0
+    file_searches: int = 0
+    map_searches: int = 0
+    code_sessions: int = 0
     tool_calls: int = 0
 
     @property
@@ -65,23 +78,28 @@ class Usage(Struct, frozen=True, kw_only=True):
             ValueError: A count is no whole number within ``0..AMOUNT_MAX``, or a part is larger than its whole.
         """
         for name, value in zip(_USAGE_FIELDS, _usage_values(self), strict=True):
+            if value is None and name in _MAY_BE_UNTOLD:
+                continue
             if type(value) is not int or not 0 <= value <= AMOUNT_MAX:
                 check_amount(name, value)
         cached = self.cache_read_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
         if cached > self.input_tokens:
             raise _above("cached tokens", cached, "input_tokens", self.input_tokens)
         for name, whole in _PARTS:
-            if getattr(self, name) > getattr(self, whole):
+            if (getattr(self, name) or 0) > getattr(self, whole):
                 raise _above(name, getattr(self, name), whole, getattr(self, whole))
 
 
 _USAGE_FIELDS = Usage.__struct_fields__
 _usage_values = attrgetter(*_USAGE_FIELDS)
+_MAY_BE_UNTOLD = frozenset({"image_input_tokens", "image_output_tokens"})
 _PARTS = (
     ("reasoning_tokens", "output_tokens"),
     ("audio_input_tokens", "input_tokens"),
     ("audio_output_tokens", "output_tokens"),
     ("audio_cache_read_tokens", "cache_read_tokens"),
+    ("image_input_tokens", "input_tokens"),
+    ("image_output_tokens", "output_tokens"),
 )
 
 
@@ -155,6 +173,19 @@ def seconds(value: str | int | float, *, name: str = "time") -> float:
     if text[-1] not in _SECOND_UNITS:
         return float(text)
     return float(sum(Decimal(part) * _SECOND_UNITS[unit] for part, unit in re.findall(r"([\d.]+)([smhd])", text)))
+
+
+def whole_seconds(value: str | int | float, *, name: str = "time") -> int:
+    """
+    ``seconds`` of a length of time that is a whole number of them.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = seconds(value, name=name)
+    if not found.is_integer():
+        raise ValueError(f"{name} must be a whole number of seconds, got {value!r}")
+    return check_amount(name, int(found))
 
 
 def show_dollars(amount: int) -> str:

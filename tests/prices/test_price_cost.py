@@ -80,8 +80,33 @@ def test_audio_costs_its_own_price(prices):
     spoken = {"input_tokens": 3_000_000, "audio_input_tokens": 2_000_000, "cache_read_tokens": 1_000_000}
     fresh = cost(prices, "openai/gpt-realtime-mini", **spoken)
     cached = cost(prices, "openai/gpt-realtime-mini", **spoken, audio_cache_read_tokens=1_000_000)
+    text = cost(prices, "openai/gpt-realtime-mini", **spoken, audio_cache_read_tokens=1_000_000, image_input_tokens=0)
     assert fresh == 20_080_000_000  # 2 at $10, 1 cached at $0.08, as if it were an image.
     assert cached == 11_100_000_000  # 1 at $10, 1 cached audio at $0.30, 1 text at $0.80, as if it were an image.
+    assert text == 10_900_000_000  # The text at $0.60, for the reply says that there are no images.
+
+
+def test_images_cost_their_own_price_and_are_all_that_there_is_where_nobody_tells(prices):
+    def drawn(told):
+        return cost(prices, "gemini/gemini-3-pro-image-preview", output_tokens=1_000, image_output_tokens=told)
+
+    assert drawn(0) == 12_000_000
+    assert drawn(600) == 400 * 12_000 + 600 * 120_000
+    assert drawn(1_000) == drawn(None) == 120_000_000
+
+
+def test_images_in_the_input_cost_their_own_price(prices):
+    def seen(told, **more):
+        return cost(prices, "openai/gpt-image-1.5", input_tokens=1_000, image_input_tokens=told, **more)
+
+    assert seen(0) == 5_000_000
+    assert seen(400) == 600 * 5_000 + 400 * 8_000
+    assert seen(None) == 8_000_000
+    assert seen(400, cache_read_tokens=1_000) == 2_000_000  # As if all that was cached were images.
+
+
+def test_images_cost_what_text_costs_where_they_have_no_price(prices):
+    assert cost(prices, "openai/gpt-4o", input_tokens=10, image_input_tokens=10) == 25_000
 
 
 def test_audio_that_was_also_written_to_a_cache_is_counted_once(prices):
@@ -93,9 +118,14 @@ def test_a_request_and_a_search_have_fees_of_their_own(prices):
     assert cost(prices, "perplexity/sonar") == 12_000_000
     assert cost(prices, "openai/gpt-4o", web_searches=3) == 30_000_000
     assert cost(prices, "anthropic/claude-sonnet-4-5", web_searches=1) == 10_000_000
+    assert cost(prices, "openai/gpt-4o", web_searches_preview=2) == 50_000_000
+    assert cost(prices, "openai/gpt-5", web_searches_preview=2) == 20_000_000
+    assert cost(prices, "openai/gpt-5", file_searches=4) == 10_000_000
+    assert cost(prices, "openai/gpt-5", code_sessions=5) == 150_000_000  # One container of one gigabyte, one of four.
+    assert cost(prices, "gemini/gemini-2.5-pro", map_searches=1) == 25_000_000
 
 
-@pytest.mark.parametrize("tier", [None, "", "auto", "default", "standard", "standard_only", "on_demand"])
+@pytest.mark.parametrize("tier", [None, "", "auto", "default", "STANDARD", "standard", "standard_only", "on_demand"])
 def test_the_standard_tier_has_many_names(prices, tier):
     assert cost(prices, "openai/gpt-4o", tier=tier, input_tokens=1_000) == 2_500_000
 
@@ -109,6 +139,16 @@ def test_the_standard_tier_has_many_names(prices, tier):
         ("openai/gpt-5.5", "flex", 2_500),
         ("anthropic/claude-opus-5-5", "fast", 8_000),
         ("anthropic/claude-sonnet-4-5", "batch", 1_500),
+        ("anthropic/claude-3-haiku-20240307", "batch", 125),
+        ("gemini/gemini-2.5-pro", "priority", 2_250),
+        ("gemini/gemini-2.5-pro", "flex", 625),
+        ("vertex/gemini-2.5-pro", "priority", 2_250),
+        ("groq/openai/gpt-oss-120b", "flex", 150),
+        ("azure/gpt-5.4", "priority", 5_000),
+        ("bedrock/openai.gpt-oss-120b-1:0", "priority", 263),
+        ("fireworks/accounts/fireworks/models/gpt-oss-120b", "priority", 180),
+        ("openai/gpt-6-astra", "ultrafast", 60_000),
+        ("openai/gpt-4o", "PRIORITY", 4_250),
     ],
 )
 def test_a_tier_costs_its_own_price(prices, name, tier, spent):
@@ -125,6 +165,7 @@ def test_a_price_begins_on_its_day_in_utc(prices):
         return cost(prices, "google/gemini-4-argon", at=at, input_tokens=1)
 
     first = datetime(2026, 12, 1, tzinfo=UTC)
+    assert on(AT) == 2_000
     assert (on(first - timedelta(seconds=1)), on(first)) == (2_000, 4_000)
     assert on(datetime(2026, 11, 30, 18, tzinfo=timezone(-timedelta(hours=8)))) == 4_000
     assert on(datetime(2026, 12, 1)) == 4_000  # noqa: DTZ001 - A time without a zone is UTC.
@@ -141,13 +182,19 @@ def test_a_daily_window_has_its_own_price(prices):
         # The traps of the data: what its own library prices at the standard price, or at nothing.
         ("openai/gpt-4o", "service tier 'warp'", {"tier": "warp", "input_tokens": 1}),
         ("openai/gpt-4o", "service tier 'scale'", {"tier": "scale", "input_tokens": 1}),
-        ("google/gemini-2.5-pro", "service tier 'priority'", {"tier": "priority", "input_tokens": 1}),
-        ("anthropic/claude-opus-5-5", "region 'us'", {"region": "us", "input_tokens": 1}),
+        ("google/gemini-2.5-pro", "service tier 'warp'", {"tier": "warp", "input_tokens": 1}),
+        ("anthropic/claude-opus-5-5", "region 'mars'", {"region": "mars", "input_tokens": 1}),
+        ("anthropic/claude-opus-5-5", "region 'batch'", {"region": "batch", "input_tokens": 1}),
+        ("anthropic/claude-opus-5-5", "service tier 'us'", {"tier": "us", "input_tokens": 1}),
         ("anthropic/claude-sonnet-4-5", "service tier 'priority'", {"tier": "priority", "input_tokens": 1}),
         ("azure/gpt-5", "service tier 'flex'", {"tier": "flex", "input_tokens": 1}),
         ("openai/gpt-4", "web search", {"web_searches": 1_000}),
-        ("openai/gpt-4o-audio-preview", "audio input", {"input_tokens": 9, "audio_input_tokens": 1}),
-        ("openai/gpt-4o-audio-preview", "audio output", {"output_tokens": 9, "audio_output_tokens": 1}),
+        ("openai/gpt-4", "web search preview", {"web_searches_preview": 1}),
+        ("openai/gpt-4", "file search", {"file_searches": 1}),
+        ("openai/gpt-4o", "map search", {"map_searches": 1}),
+        ("mistral/mistral-large", "code session", {"code_sessions": 1}),
+        ("openai/gpt-4", "audio input", {"input_tokens": 9, "audio_input_tokens": 1}),
+        ("openai/gpt-4", "audio output", {"output_tokens": 9, "audio_output_tokens": 1}),
         ("openai/text-embedding-3-large", "output", {"output_tokens": 1}),
         ("openai/gpt-4o", "service tier 'flex'", {"tier": "flex", "input_tokens": 1}),
         (

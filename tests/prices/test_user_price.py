@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from solvent._amounts import Usage
-from solvent.prices import Prices, UserPrice, parse_price
+from solvent.errors import PriceUnknown, SettingsError
+from solvent.prices import PriceAs, Prices, UserPrice, parse_price
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PRICE = UserPrice.per_million_tokens(input="2", output="8")
@@ -53,7 +54,7 @@ def test_an_amount_that_is_no_price_names_the_field_and_the_value(text, message)
     with pytest.raises(ValueError) as wrong:  # noqa: PT011 - The message is compared whole below.
         parse_price(text)
     assert str(wrong.value).startswith(message)
-    assert str(wrong.value).endswith("such as gpt-4o=2.50/10")
+    assert str(wrong.value).endswith("such as gpt-4o=2.50/10, or MODEL=OTHER for the price of another model")
 
 
 @pytest.mark.parametrize("wrong", [True, -1, -0.5, float("nan"), float("inf"), Decimal("NaN"), "two", "1e-9"])
@@ -138,3 +139,68 @@ def test_the_bound_of_a_users_price_takes_the_dearest_kind_of_input():
 
 def test_close_matches_include_the_users_models():
     assert Prices.load({"my-model": PRICE}).close_matches("openai", "my-modle") == ["my-model"]
+
+
+def test_a_deployment_costs_what_its_user_says_that_it_is():
+    name, same = parse_price(" my-deployment = gpt-4o ")
+    assert (name, same) == ("my-deployment", PriceAs(model="gpt-4o", source="--price"))
+    prices = Prices.load({name: same})
+    prices.check()
+    price = prices.find("azure", "my-deployment")
+    assert (price.provider, price.model, price.by_user) == ("azure", "my-deployment", True)
+    assert price.source == "--price, as azure/gpt-4o: genai-prices 0.2.3, as openai prices it, overlay of 2026-11-22"
+    assert (price.input_tokens_max, price.output_tokens_max) == (128_000, 16_384)
+    assert cost(price, input_tokens=1_000) == 2_500_000
+    assert cost(price, web_searches=1) == 14_000_000  # Azure's, for it runs there.
+
+
+@pytest.mark.parametrize(
+    ("other", "provider", "source"),
+    [
+        ("gpt-4o", "ollama", "openai/gpt-4o"),  # The name says whose model it is.
+        ("openai/gpt-4o", "ollama", "openai/gpt-4o"),
+        ("claude-opus-5-5", "bedrock", "aws/regional.anthropic.claude-opus-5-5"),  # As Amazon sells it.
+        ("anthropic/claude-opus-5-5", "bedrock", "anthropic/claude-opus-5-5"),
+        ("mine", "ollama", "ollama/mine"),
+    ],
+)
+def test_another_models_price_is_that_of_the_same_provider_else_of_its_maker(other, provider, source):
+    prices = Prices.load({"tuned-*": PriceAs(model=other), "mine": PRICE})
+    prices.check()
+    assert prices.find(provider, "tuned-1").source.startswith(f"user, as {source}: ")
+
+
+def test_another_models_price_has_its_tiers_and_regions_and_no_others():
+    price = Prices.load({"mine": PriceAs(model="claude-opus-5-5")}).find("anthropic", "mine")
+    assert cost(price, tier="fast", region="us", input_tokens=1_000) == 8_800_000
+    with pytest.raises(PriceUnknown) as unknown:
+        cost(price, tier="warp", input_tokens=1)
+    assert (unknown.value.model, unknown.value.what) == ("mine", "service tier 'warp'")
+
+
+@pytest.mark.parametrize(
+    ("other", "got"),
+    [
+        ("gpt-4oo", "gpt-4oo; did you mean gpt-4o"),
+        ("my-other", "my-other"),
+        ("llama-3.3-70b-versatile", "llama-3.3-70b-versatile"),  # Several sell it, each at its own price.
+        ("again", "again"),
+        ("mine", "mine"),
+    ],
+)
+def test_another_model_without_a_price_is_refused_by_name(other, got):
+    prices = Prices.load({"mine": PriceAs(model=other, source="--price"), "again": PriceAs(model="gpt-4o")})
+    with pytest.raises(SettingsError) as refused:
+        prices.check()
+    text = f"--price: prices.mine: expected a model that has a price, such as openai/gpt-4o, got {got}"
+    assert str(refused.value).startswith(text)
+
+
+def test_the_price_of_another_model_is_visible_where_it_stands_in_for_none():
+    price = Prices.load().find_as("openai", "gpt-77", "gpt-4o", source="solvent.yaml:3")
+    assert (price.model, price.by_user, price.source) == (
+        "gpt-77",
+        False,  # Nobody said what the model that answers costs.
+        "solvent.yaml:3, as openai/gpt-4o: genai-prices 0.2.3, overlay of 2026-11-22",
+    )
+    assert Prices.load().find_as("openai", "gpt-77", "gpt-78", source="x") is None

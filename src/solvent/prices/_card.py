@@ -1,75 +1,57 @@
 """
-The rate card that ships with the package: reads its two data files and finds a model by the name a request spells.
+The rate card: finds a model by the name that a request spells, and the facts that are laid over its price.
 
 Names are matched by the data's own rules, in the data's order. Nothing is guessed beyond them: a dated name that no
 rule knows may cost something else than its sisters (``gpt-4o-2024-05-13`` costs twice what ``gpt-4o`` does).
 """
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from solvent.prices._card_file import ModelLine, ProviderLine, matches, read_card_file
 from solvent.prices._model import ModelPrice, Rule, Variant
-from solvent.prices._rates import Slot
+from solvent.prices._overlay import Additions, Overlay, read_overlay
+from solvent.prices._rates import Slot, Slots, Times
 
-_DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data"
+RATES = DATA / "rates.jsonl"
 
 # A compact date as gateways write it, `gpt-5.2-20251211`, for the providers' `gpt-5.2-2025-12-11`.
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
-
-
-class _Header(msgspec.Struct):
-    source: str
-    units: list[str]
-    providers: list[tuple[str, list[Any] | None]]
-
-
-class _Model(msgspec.Struct, array_like=True):
-    id: str
-    window: int | None
-    prices: list[tuple[int | None, int | None, int | None, list[Slot]]]
-    variants: list[tuple[str, int | None, list[Slot]]]
-
-
-class _Provider(msgspec.Struct):
-    id: str
-    fallback: list[str]
-    models: list[_Model]
-    exact: dict[str, int]
-    rules: list[tuple[int, list[Any]]]
-
-    def find(self, name: str) -> _Model | None:
-        """
-        The first model with a rule that the name (in lower case) fulfils.
-        """
-        found = self.exact.get(name, len(self.models))
-        for index, rule in self.rules:
-            if index >= found:
-                break
-            if matches(rule, name):
-                found = index
-                break
-        return self.models[found] if found < len(self.models) else None
+# Amazon's profiles say where a call may run, so their price is the same wherever it is called from.
+_PROFILE = re.compile(r"(apac|au|ca|eu|global|in|jp|us|us-gov)\.")
+_ANYWHERE: Mapping[str, Times] = {"*": {"*": Fraction(1)}}
+_NOBODY = {"", "litellm"}  # Providers that say nothing: the model's name begins with one.
 
 
 class _Limits(msgspec.Struct):
+    source: str
     providers: dict[str, dict[str, tuple[int | None, int | None]]]
 
 
 class Card:
     """
-    The rate card. Opening reads the file; a provider's part is decoded when it is first asked for.
+    A rate card. Opening reads the file; a provider's part is decoded when it is first asked for.
+
+    Args:
+        text: What is to be in the file, where it is not written yet.
+        overlay: Facts to lay over it; those that ship unless others are given.
+
+    Raises:
+        SettingsError: The file is damaged, or no rate card.
     """
 
-    def __init__(self) -> None:
-        self._lines = (_DATA / "rates.jsonl").read_bytes().splitlines()
-        self._header = msgspec.json.decode(self._lines[0], type=_Header)
-        self._line_of = {id: line for line, (id, _) in enumerate(self._header.providers, 1)}
-        self._providers: dict[str, _Provider] = {}
+    def __init__(self, path: Path = RATES, *, text: bytes | None = None, overlay: Overlay | None = None) -> None:
+        self.path = path
+        self.header, self._lines = read_card_file(path, text)
+        self.overlay = read_overlay() if overlay is None else overlay
+        self._line_of = {id: line for line, (id, *_) in enumerate(self.header.providers)}
+        self._providers: dict[str, ProviderLine] = {}
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -82,21 +64,27 @@ class Card:
         name = name.lower().strip()
         if name in self._line_of:
             return name
-        return next((id for id, rule in self._header.providers if rule is not None and matches(rule, name)), None)
+        return next((id for id, rule, _ in self.header.providers if rule is not None and matches(rule, name)), None)
+
+    def makers(self, model: str) -> list[str]:
+        """
+        The ids of the providers whose models are called so: ``gpt-…`` are those of ``openai``.
+        """
+        name = model.lower()
+        return [id for id, _, rule in self.header.providers if rule is not None and matches(rule, name)]
 
     def find(self, provider: str, model: str) -> ModelPrice | None:
         """
         The price of a model as its provider, or one whose models it resells, names it.
         """
-        for at, name in self._readings(provider, model):
-            own = self._provider(at)
-            found = _find(own, name)
-            if found is not None:
-                return self._price(own.id, own.id, found, name) if found.prices else None
-            for other in own.fallback:
-                found = _find(self._provider(other), name)
+        for id, name in self._readings(provider, model):
+            name = self.overlay.alias(id, name) or name
+            own = self._provider(id)
+            for owner in (own, *map(self._provider, own.fallback)):
+                found = _find(owner, name)
                 if found is not None:
-                    return self._price(own.id, other, found, name) if found.prices else None
+                    asked = provider.lower()
+                    return self._price(found, name, asked=asked, own=own, owner=owner) if found.prices else None
         return None
 
     def model_names(self, provider: str) -> Iterator[str]:
@@ -108,21 +96,32 @@ class Card:
             yield from (model.id for model in part.models if model.prices)
             yield from (name for name, index in part.exact.items() if part.models[index].prices)
 
-    def every_price(self) -> Iterator[ModelPrice]:
+    def names_of(self, provider: str, model: str) -> list[str]:
         """
-        The price of every model that has one, provider by provider.
+        The names that the rules of a provider spell out for one of its models.
         """
-        for id in self.providers:
-            yield from (
-                self._price(id, id, model, model.id.lower()) for model in self._provider(id).models if model.prices
-            )
+        part = self._provider(provider)
+        return [name for name, index in part.exact.items() if part.models[index].id == model]
+
+    def every_price(self, *providers: str) -> Iterator[ModelPrice]:
+        """
+        The price of every model that has one, of some providers or of all.
+        """
+        for own in map(self._provider, providers or self.providers):
+            for model in own.models:
+                if model.prices:
+                    yield self._price(model, model.id.lower(), asked=own.id, own=own, owner=own)
 
     def _readings(self, provider: str, model: str) -> Iterator[tuple[str, str]]:
         """
-        What a name can mean: itself; ``provider/model``; ``models/model`` (Google). The provider is the card's id.
+        What a name can mean: itself; ``provider/model``; ``models/model`` (Google); ``model:host`` (Hugging Face). The
+        provider is the card's id.
         """
-        name = model.lower()
-        id = None if provider.lower() in {"", "litellm"} else self.provider_id(provider)
+        name, asked = model.lower(), provider.lower()
+        if asked == "huggingface":  # It sends a call to a host of many, each with its own price.
+            name, _, host = name.rpartition(":")
+            asked = f"huggingface_{host}"
+        id = None if asked in _NOBODY else self.provider_id(asked)
         if id is not None:
             yield id, name
         first, _, rest = name.partition("/")
@@ -130,34 +129,38 @@ class Card:
             return
         if id is not None and (first == "models" or self.provider_id(first) == id):
             yield id, rest
-        elif provider.lower() in {"", "litellm"} and self.provider_id(first) is not None:
+        elif asked in _NOBODY and self.provider_id(first) is not None:
             yield self.provider_id(first) or "", rest
 
-    def _provider(self, id: str) -> _Provider:
+    def _provider(self, id: str) -> ProviderLine:
         if id not in self._providers:
-            self._providers[id] = msgspec.json.decode(self._lines[self._line_of[id]], type=_Provider)
+            self._providers[id] = msgspec.json.decode(self._lines[self._line_of[id]], type=ProviderLine)
         return self._providers[id]
 
-    def _price(self, provider: str, owner: str, model: _Model, name: str) -> ModelPrice:
-        largest_input, largest_output = self.limits(provider, owner, name, model.id, model.window)
-        units = self._header.units
+    def _price(self, model: ModelLine, name: str, *, asked: str, own: ProviderLine, owner: ProviderLine) -> ModelPrice:
+        largest_input, largest_output = self.limits(own.id, owner.id, name, model.id, model.window)
+        # Another provider's tiers say nothing of this one's.
+        variants = model.variants if own is owner else []
+        facts = self.overlay.facts(asked, own.id, name, model.id)
+        added = Additions(facts, known_tiers={tier for tier, *_ in variants})
+        source = self.header.source if own is owner else f"{self.header.source}, as {owner.id} prices it"
         return ModelPrice(
             model=model.id,
-            provider=provider,
-            source=self._header.source if provider == owner else f"{self._header.source}, as {owner} prices it",
+            provider=own.id,
+            source=f"{source}, {self.overlay.source}" if added.facts else source,
             rules=[
-                Rule(since, start, end, dict(zip(units, slots, strict=False)))
-                for since, start, end, slots in model.prices
+                Rule(since, start, end, added.apply(self._slots(slots))) for since, start, end, slots in model.prices
             ],
-            # Another provider's tiers say nothing of this one's.
-            variants=[
-                Variant(name, since, dict(zip(units, slots, strict=False))) for name, since, slots in model.variants
-            ]
-            if provider == owner
-            else [],
+            variants=[Variant(tier, since, added.times(self._slots(slots))) for tier, since, slots in variants],
+            tiers=added.tiers,
+            regions=_ANYWHERE if own.id == "aws" and _PROFILE.match(name) else added.regions,
             input_tokens_max=largest_input,
             output_tokens_max=largest_output,
+            facts=added.facts,
         )
+
+    def _slots(self, slots: list[Slot]) -> Slots:
+        return dict(zip(self.header.units, slots, strict=False))
 
     def limits(
         self, provider: str, owner: str, name: str, id: str = "", window: int | None = None
@@ -167,8 +170,9 @@ class Card:
 
         Where the two do not fill the context window, one of the sources is wrong, and the larger input holds.
         """
+        limits = _limits().providers
         for whose in (provider, owner):
-            known = self._limits.get(whose, {})
+            known = limits.get(whose, {})
             for one in (name, id.lower()):
                 if one in known:
                     largest_input, largest_output = known[one]
@@ -177,35 +181,38 @@ class Card:
                     return largest_input, largest_output
         return window, None
 
-    @cached_property
-    def _limits(self) -> dict[str, dict[str, tuple[int | None, int | None]]]:
-        return msgspec.json.decode((_DATA / "limits.json").read_bytes(), type=_Limits).providers
 
-
-def matches(rule: list[Any], text: str) -> bool:
+@cache
+def newest_card(updated: Path) -> Card:
     """
-    Whether a text in lower case fulfils a rule of the data.
+    The card that ships, or the one at a path where that exists and is not older, or was put in its place all the same;
+    a process reads it once.
+
+    Raises:
+        SettingsError: The file there is damaged.
     """
-    kind, what = rule
-    match kind:
-        case "equals":
-            return bool(text == what)
-        case "starts_with":
-            return text.startswith(what)
-        case "ends_with":
-            return text.endswith(what)
-        case "contains":
-            return what in text
-        case "regex":
-            return re.search(what, text) is not None
-        case "or":
-            return any(matches(one, text) for one in what)
-        case "and":
-            return all(matches(one, text) for one in what)
-    raise AssertionError(f"the card has an unknown rule, {kind}")
+    shipped = Card()
+    if updated.exists():
+        card = Card(updated)
+        is_forced = card.header.forced_over == shipped.header.digest
+        if is_forced or not card.header.is_older_than(shipped.header):
+            return card
+    return shipped
 
 
-def _find(provider: _Provider, name: str) -> _Model | None:
+def limits_source() -> str:
+    """
+    Where the largest inputs and outputs are from.
+    """
+    return _limits().source
+
+
+@cache
+def _limits() -> _Limits:
+    return msgspec.json.decode((DATA / "limits.json").read_bytes(), type=_Limits)
+
+
+def _find(provider: ProviderLine, name: str) -> ModelLine | None:
     found = provider.find(name)
     if found is None:
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", name)

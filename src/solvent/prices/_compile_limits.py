@@ -5,6 +5,7 @@ The largest input and output of models, out of ``litellm``'s list, for the secon
 import json
 import re
 import zipfile
+from decimal import Context
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from genai_prices.data import providers as card_providers
 
 _FILE = "litellm/model_prices_and_context_window_backup.json"
 
+_EXACT = Context(prec=12)  # The list is written by a program with floats: 0.019100000000000002 is meant as 0.0191.
+
 # litellm's names of providers, and those of the rate card.
-_PROVIDERS = {
+PROVIDERS = {
     "anthropic": "anthropic",
     "azure": "azure",
     "azure_ai": "azure",
@@ -63,19 +66,19 @@ def compile_limits(source: Path, *, made_by: str) -> str:
         source: litellm's wheel, or the JSON file out of one.
     """
     limits: dict[str, dict[str, list[int | None]]] = {}
-    for name, entry in _entries(source).items():
-        provider = _PROVIDERS.get(str(entry.get("litellm_provider")))
+    for name, entry in entries_of(source).items():
+        provider = PROVIDERS.get(str(entry.get("litellm_provider")))
         found = [_count(entry.get("max_input_tokens")), _count(entry.get("max_output_tokens"))]
         if provider is None or found == [None, None]:
             continue
-        known = limits.setdefault(provider, {}).setdefault(_plain(name), [None, None])
+        known = limits.setdefault(provider, {}).setdefault(plain_name(name), [None, None])
         for at, value in enumerate(found):
             known[at] = max(known[at] or 0, value or 0) or None  # Of two that share a name, the larger.
     for provider, outputs in _OUTPUTS.items():
         for name, tokens in outputs.items():
             limits[provider].setdefault(name, [None, None])[1] = tokens
     _add_models_of_card(limits)
-    header = {"made_by": made_by, "source": f"litellm {_version(source)}", "license": "MIT, see NOTICE"}
+    header = {"made_by": made_by, "source": f"litellm {version_of(source)}", "license": "MIT, see NOTICE"}
     lines = [f"{json.dumps(name)}:{_json(dict(sorted(models.items())))}" for name, models in sorted(limits.items())]
     return _json(header)[:-1] + ',"providers":{\n' + ",\n".join(lines) + "\n}}\n"
 
@@ -97,21 +100,25 @@ def _add_models_of_card(limits: dict[str, dict[str, list[int | None]]]) -> None:
             names.setdefault(name, values)
 
 
-def _entries(source: Path) -> dict[str, dict[str, Any]]:
+def entries_of(source: Path) -> dict[str, dict[str, Any]]:
+    """
+    The list's models by its names, with exact numbers.
+    """
     if source.suffix == ".whl":
         with zipfile.ZipFile(source) as wheel:
-            entries = json.loads(wheel.read(_FILE))
+            text = wheel.read(_FILE)
     else:
-        entries = json.loads(source.read_text(encoding="utf-8"))
+        text = source.read_bytes()
+    entries = json.loads(text, parse_float=_EXACT.create_decimal)
     return {name: entry for name, entry in entries.items() if name != "sample_spec"}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """
     The model's name as its provider spells it: without litellm's own prefix and the region that may follow it.
     """
     first, _, rest = name.partition("/")
-    if not rest or _PROVIDERS.get(first) is None:
+    if not rest or PROVIDERS.get(first) is None:
         return name.lower()
     return re.sub(r"^(eu|us|global|[a-z]{2}-[a-z]+-\d|us-gov-[a-z]+-\d)/", "", rest).lower()
 
@@ -120,7 +127,10 @@ def _count(value: object) -> int | None:
     return value if type(value) is int and value > 0 else None
 
 
-def _version(source: Path) -> str:
+def version_of(source: Path) -> str:
+    """
+    Of a wheel, by its name.
+    """
     match = re.match(r"litellm-([^-]+)-", source.name)
     return match[1] if match else "of unknown version"
 

@@ -1,22 +1,25 @@
 """
-The price of one model: which of its rates holds at a moment and in a service tier.
+The price of one model: which of its rates holds at a moment, in a service tier and in a region.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, Nanodollars, Usage
 from solvent.errors import PriceUnknown
+from solvent.prices._ceilings import Ceilings, ceilings_of, cost_max_picodollars
+from solvent.prices._overlay import Fact
 from solvent.prices._rates import (
     HALF_HOUR_SECONDS,
-    Ceilings,
     Slot,
+    Slots,
     Steps,
+    Times,
     Unpriced,
-    ceilings_of,
-    cost_max_picodollars,
     cost_picodollars,
+    multiplied,
     steps_of,
 )
 
@@ -26,15 +29,22 @@ from solvent.prices._rates import (
 # Source, all read 2026-11-21: the parameter's text in openai 3 ("auto" is the project's tier, "default" unless
 # configured; "default" is "standard pricing"; the reply names the tier that served) and in anthropic 2 (requests
 # "auto", "standard_only"; replies "standard"); https://console.groq.com/docs/service-tiers ("on_demand").
-STANDARD_TIERS = frozenset({None, "", "auto", "default", "on_demand", "standard", "standard_only"})
+STANDARD_TIERS = frozenset({"", "auto", "default", "on_demand", "standard", "standard_only"})
 
 # Source: https://platform.claude.com/docs/en/build-with-claude/data-residency, "global" is the default of
 # `inference_geo`, read 2026-11-21; recorded replies also say "not_available" and "". Whatever else may cost more.
-STANDARD_REGIONS = frozenset({None, "", "default", "global", "not_available"})
+STANDARD_REGIONS = frozenset({"", "default", "global", "not_available"})
 
+ROUTE = "route:"  # What the name of a variant begins with that a region selects, and not a tier.
+_EVERY = "*"  # Stands for all other regions.
 _DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3_600
-_KEPT = 64  # Ceilings kept per model; each serves one tier for one hour.
+_KEPT = 256  # Prices kept per model; each serves one tier and region for a while. Names come from requests.
+
+_Asked: TypeAlias = tuple[str | None, str | None]  # A tier and a region.
+_T = TypeVar("_T")
+# What holds from a time until another; always, where both are None.
+_Now: TypeAlias = tuple[datetime, datetime, _T] | tuple[None, None, _T]
 
 
 class Rule(NamedTuple):
@@ -45,7 +55,7 @@ class Rule(NamedTuple):
     since: int | None
     start: int | None
     end: int | None
-    slots: Mapping[str, Slot]
+    slots: Slots
 
     def is_active(self, day: int, second: int) -> bool:
         if self.since is not None:
@@ -64,7 +74,16 @@ class Variant(NamedTuple):
 
     name: str
     since: int | None
-    slots: Mapping[str, Slot]
+    slots: Slots
+
+
+class Moment(NamedTuple):
+    """
+    A time as prices know it: the UTC day, as a proleptic ordinal, and the second in it.
+    """
+
+    day: int
+    second: int
 
 
 class ModelPrice:
@@ -74,22 +93,12 @@ class ModelPrice:
     Args:
         rules: Standard prices; the last that is active holds, and the first where none is.
         variants: For each price of a tier, the first that is active holds.
+        tiers: How many times the standard price a tier costs that has no variant.
+        regions: How many times its price a region costs; ``*`` is any other region.
         every_tier: The price holds in any tier and region, for whoever gave it says what the model costs.
+        by_user: A user gave it.
+        facts: Those of the overlay that are in these prices.
     """
-
-    __slots__ = (
-        "_ceilings",
-        "_every_tier",
-        "_flat",
-        "_rules",
-        "_steps",
-        "_variants",
-        "input_tokens_max",
-        "model",
-        "output_tokens_max",
-        "provider",
-        "source",
-    )
 
     def __init__(
         self,
@@ -99,34 +108,60 @@ class ModelPrice:
         source: str,
         rules: Sequence[Rule],
         variants: Sequence[Variant] = (),
+        tiers: Mapping[str, Times] = MappingProxyType({}),
+        regions: Mapping[str, Times] = MappingProxyType({}),
         input_tokens_max: int | None = None,
         output_tokens_max: int | None = None,
         every_tier: bool = False,
+        by_user: bool = False,
+        facts: Sequence[Fact] = (),
     ) -> None:
         self.model = model
         self.provider = provider
         self.source = source
         self.input_tokens_max = input_tokens_max
         self.output_tokens_max = output_tokens_max
-        self._rules = tuple(rules)
-        self._variants = tuple(variants)
-        self._every_tier = every_tier
-        self._flat = steps_of(self._rules[0].slots) if len(self._rules) == 1 else None
-        self._steps: dict[tuple[int, tuple[int, ...]], Steps] = {}
-        self._ceilings: dict[tuple[str | None, int], Ceilings] = {}
+        self.by_user = by_user
+        self.facts = tuple(facts)
+        self.rules = tuple(rules)
+        self.variants = tuple(variants)
+        self.tiers = dict(tiers)
+        self.regions = dict(regions)
+        self.every_tier = every_tier
+        self._has_dated_tiers = any(variant.since is not None for variant in self.variants)
+        self._has_hours = any(rule.start is not None for rule in self.rules)
+        self._steps: dict[tuple[_Asked, tuple[bool, ...], int], Steps] = {}
+        self._steps_now: dict[_Asked, _Now[Steps]] = {}
+        self._standard_now: _Now[Steps] | None = None  # The one that nearly every call asks for, at hand.
+        self._ceilings_now: dict[_Asked, _Now[Ceilings]] = {}
 
     def __repr__(self) -> str:
         return f"ModelPrice({self.provider}/{self.model}, {self.source})"
+
+    def renamed(self, *, model: str, provider: str, source: str, by_user: bool) -> "ModelPrice":
+        """
+        The same price for another model.
+        """
+        return ModelPrice(
+            model=model,
+            provider=provider,
+            source=source,
+            rules=self.rules,
+            variants=self.variants,
+            tiers=self.tiers,
+            regions=self.regions,
+            input_tokens_max=self.input_tokens_max,
+            output_tokens_max=self.output_tokens_max,
+            every_tier=self.every_tier,
+            by_user=by_user,
+            facts=self.facts,
+        )
 
     def fee(self, unit: str) -> Slot:
         """
         What the model's last standard prices say of one unit.
         """
-        return self._rules[-1].slots.get(unit)
-
-    @property
-    def by_user(self) -> bool:
-        return self._every_tier
+        return self.rules[-1].slots.get(unit)
 
     def cost(self, usage: Usage, *, tier: str | None, region: str | None, at: datetime) -> Nanodollars:
         """
@@ -135,15 +170,15 @@ class ModelPrice:
         Raises:
             PriceUnknown: The tier, region or a used unit has no price.
         """
-        steps = self._flat
-        if steps is None or tier not in STANDARD_TIERS or region not in STANDARD_REGIONS:
-            day, second = _day_and_second(at)
-            steps = self._steps_at(self._variant(tier, region), day, second)
+        known = self._standard_now if tier is None and region is None else self._steps_now.get((tier, region))
+        if known is None or (known[0] is not None and (at.tzinfo is None or not known[0] <= at < known[1])):
+            known = self._remember(self._steps_now, (tier, region), at, HALF_HOUR_SECONDS, self._steps_for)
+            self._standard_now = self._steps_now.get((None, None))
         try:
-            picodollars = cost_picodollars(steps, usage)
+            picodollars = cost_picodollars(known[2], usage)
         except Unpriced as unpriced:
             raise self._unknown(str(unpriced)) from None
-        return Nanodollars(-(-picodollars // PICODOLLARS_PER_NANODOLLAR))
+        return -(-picodollars // PICODOLLARS_PER_NANODOLLAR)  # type: ignore[return-value]  # To name the type is a call.
 
     def cost_max(
         self,
@@ -166,9 +201,12 @@ class ModelPrice:
         Raises:
             PriceUnknown: As for ``cost``.
         """
+        known = self._ceilings_now.get((tier, region))
+        if known is None or (known[0] is not None and (at.tzinfo is None or not known[0] <= at < known[1])):
+            known = self._remember(self._ceilings_now, (tier, region), at, _HOUR_SECONDS, self._ceilings_for)
         try:
             picodollars = cost_max_picodollars(
-                self._ceilings_at(self._variant(tier, region), at),
+                known[2],
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
                 cache_writes=cache_writes,
@@ -178,80 +216,100 @@ class ModelPrice:
             raise self._unknown(str(unpriced)) from None
         return Nanodollars(-(-picodollars // PICODOLLARS_PER_NANODOLLAR))
 
-    def _variant(self, tier: str | None, region: str | None) -> str | None:
+    def slots_at(self, tier: str | None, region: str | None, at: Moment) -> Slots:
         """
-        The name of the variant that a tier and a region ask for; ``None`` is the standard price.
-        """
-        if self._every_tier:
-            return None
-        names = {variant.name for variant in self._variants}
-        asked = [
-            name for name, standard in ((tier, STANDARD_TIERS), (region, STANDARD_REGIONS)) if name not in standard
-        ]
-        if not asked:
-            return None
-        for what, name in (("service tier", tier), ("region", region)):
-            if name in asked and (name not in names or len(asked) > 1):
-                raise self._unknown(f"{what} {name!r}")
-        return asked[0]
-
-    def _steps_at(self, name: str | None, day: int, second: int) -> Steps:
-        """
-        The rates that hold at one moment.
+        The prices of all units at a moment.
 
         Raises:
-            PriceUnknown: The variant has no price yet at that time.
+            PriceUnknown: The tier or the region has no price, or none yet at that time.
         """
-        active = [index for index, rule in enumerate(self._rules) if rule.is_active(day, second)]
-        variants = tuple(
-            index
-            for index, variant in enumerate(self._variants)
-            if variant.name == name and (variant.since is None or day >= variant.since)
-        )
-        if name is not None and not variants:
-            raise self._unknown(f"service tier {name!r} at that time")
-        key = (active[-1] if active else 0, variants)
+        slots = self.rule_at(at).slots
+        tier, region = (tier or "").lower(), (region or "").lower()
+        if not self.every_tier:
+            if tier not in STANDARD_TIERS:
+                slots = self._in_tier(slots, tier, at)
+            if region not in STANDARD_REGIONS:
+                slots = self._in_region(slots, region, at)
+        return slots
+
+    def _in_tier(self, slots: Slots, tier: str, at: Moment) -> Slots:
+        if any(variant.name == tier for variant in self.variants):
+            return self._varied(slots, tier, at, f"service tier {tier!r}")
+        if tier not in self.tiers:
+            raise self._unknown(f"service tier {tier!r}")
+        return multiplied(slots, self.tiers[tier])
+
+    def _in_region(self, slots: Slots, region: str, at: Moment) -> Slots:
+        if any(variant.name == ROUTE + region for variant in self.variants):
+            return self._varied(slots, ROUTE + region, at, f"region {region!r}")
+        # Regions of one part of the world are alike where nothing is said of one alone: `eu-west-1`, `eu`.
+        part = "us-gov" if region.startswith("us-gov-") else region.partition("-")[0]
+        times = self.regions.get(region) or self.regions.get(part) or self.regions.get(_EVERY)
+        if times is None:
+            raise self._unknown(f"region {region!r}")
+        return multiplied(slots, times)
+
+    def _varied(self, slots: Slots, name: str, at: Moment, what: str) -> Slots:
+        active = [v for v in self.variants if v.name == name and (v.since is None or at.day >= v.since)]
+        if not active:
+            raise self._unknown(f"{what} at that time")
+        found = dict(slots)
+        for variant in reversed(active):  # The first wins, so it is laid on last.
+            found.update((unit, slot) for unit, slot in variant.slots.items() if slot is not None)
+        return found
+
+    def rule_at(self, at: Moment) -> Rule:
+        active = [rule for rule in self.rules if rule.is_active(*at)]
+        return active[-1] if active else self.rules[0]
+
+    def _steps_for(self, tier: str | None, region: str | None, at: Moment) -> Steps:
+        begun = tuple([variant.since is None or at.day >= variant.since for variant in self.variants])
+        key = ((tier, region), begun, self.rules.index(self.rule_at(at)))
         if key not in self._steps:
-            slots = dict(self._rules[key[0]].slots)
-            for index in reversed(variants):  # The first wins, so it is laid on last.
-                slots.update((unit, slot) for unit, slot in self._variants[index].slots.items() if slot is not None)
-            self._steps[key] = steps_of(slots)
+            if len(self._steps) >= _KEPT:
+                self._steps.clear()
+            self._steps[key] = steps_of(self.slots_at(tier, region, at))
         return self._steps[key]
 
-    def _ceilings_at(self, name: str | None, at: datetime) -> Ceilings:
-        if self._flat is not None and name is None:
-            key: tuple[str | None, int] = (None, 0)
-            if key not in self._ceilings:
-                self._ceilings[key] = ceilings_of([self._flat])
-            return self._ceilings[key]
-        day, second = _day_and_second(at)
-        key = (name, day * 24 + second // _HOUR_SECONDS)
-        if key not in self._ceilings:
-            if len(self._ceilings) >= _KEPT:
-                self._ceilings.clear()
-            self._ceilings[key] = ceilings_of(self._versions_about(name, day, second // _HOUR_SECONDS * _HOUR_SECONDS))
-        return self._ceilings[key]
+    def _ceilings_for(self, tier: str | None, region: str | None, at: Moment) -> Ceilings:
+        """
+        Of all rates that can apply to a call of this hour: the day before to the day after, an hour before to one
+        after, in the tier and in the standard one.
+        """
+        versions = [self._steps_for(tier, region, at)]
+        if len(self.rules) == 1 and not self._has_dated_tiers:
+            return ceilings_of([*versions, self._steps_for(None, region, at)])
+        for day in (at.day - 1, at.day, at.day + 1):
+            for second in range(at.second - _HOUR_SECONDS, at.second + 2 * _HOUR_SECONDS, HALF_HOUR_SECONDS):
+                moment = Moment(day, second % _DAY_SECONDS)
+                versions.append(self._steps_for(None, region, moment))
+                if day >= at.day:
+                    versions.append(self._steps_for(tier, region, moment))
+        return ceilings_of(dict.fromkeys(versions))
 
-    def _versions_about(self, name: str | None, day: int, hour: int) -> list[Steps]:
+    def _remember(
+        self,
+        known: dict[_Asked, _Now[_T]],
+        asked: _Asked,
+        at: datetime,
+        seconds: int,
+        find: Callable[[str | None, str | None, Moment], _T],
+    ) -> _Now[_T]:
         """
-        All rates that can apply to a call of this hour: the day before to the day after, an hour before to one after.
+        What holds at a time, kept until it may change: at the end of the day, or of so many seconds.
         """
-        versions = [self._steps_at(name, day, hour)]
-        for one_day in (day - 1, day, day + 1):
-            for second in range(hour - _HOUR_SECONDS, hour + 2 * _HOUR_SECONDS, HALF_HOUR_SECONDS):
-                versions.append(self._steps_at(None, one_day, second % _DAY_SECONDS))
-                if name is not None and one_day >= day:
-                    versions.append(self._steps_at(name, one_day, second % _DAY_SECONDS))
-        return list(dict.fromkeys(versions))
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        start, length = at.replace(hour=0, minute=0, second=0, microsecond=0), timedelta(days=1)
+        if self._has_hours or seconds > HALF_HOUR_SECONDS:
+            length = timedelta(seconds=seconds)
+            start += (at - start) // length * length
+        found = find(*asked, Moment(start.toordinal(), start.hour * _HOUR_SECONDS + start.minute * 60))
+        if len(known) >= _KEPT:
+            known.clear()
+        is_dated = len(self.rules) > 1 or (self._has_dated_tiers and asked != (None, None))
+        now: _Now[_T] = (start, start + length, found) if is_dated else (None, None, found)
+        known[asked] = now
+        return now
 
     def _unknown(self, what: str) -> PriceUnknown:
         return PriceUnknown(model=self.model, provider=self.provider, what=what)
-
-
-def _day_and_second(at: datetime) -> tuple[int, int]:
-    """
-    The UTC day and the second in it; a time without a zone is UTC.
-    """
-    if at.tzinfo is not None:
-        at = at.astimezone(UTC)
-    return at.toordinal(), at.hour * _HOUR_SECONDS + at.minute * 60 + at.second

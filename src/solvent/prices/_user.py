@@ -2,19 +2,25 @@
 Prices that users give: by ``--price MODEL=IN/OUT``, in a policy, or in code.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
 from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, check_amount, nanodollars
 from solvent.prices._model import ModelPrice, Rule
+from solvent.prices._rates import FEES
 
 if TYPE_CHECKING:
     from solvent.prices._rates import Slot
 
-_EXPECTED = "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10"
+_EXPECTED = (
+    "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10, "
+    "or MODEL=OTHER for the price of another model"
+)
+_NUMBER = re.compile(r"\$?[-+]?[\d._]+")
 
 
 class UserPrice(Struct, frozen=True, kw_only=True):
@@ -73,9 +79,26 @@ class UserPrice(Struct, frozen=True, kw_only=True):
         )
 
 
-def parse_price(text: str) -> tuple[str, UserPrice]:
+class PriceAs(Struct, frozen=True, kw_only=True):
     """
-    A model and its price as ``--price`` takes them: ``gpt-4o=2.50/10``, dollars per million tokens.
+    A model costs what another one costs, by its user's own word: a deployment's name, a model that was tuned.
+
+    Attributes:
+        model: The other model, also ``provider/model``.
+        source: Where it was given, for records.
+    """
+
+    model: str
+    source: str = "user"
+
+
+OwnPrice: TypeAlias = UserPrice | PriceAs
+
+
+def parse_price(text: str) -> tuple[str, OwnPrice]:
+    """
+    A model and its price as ``--price`` takes them: ``gpt-4o=2.50/10``, dollars per million tokens, or the name of a
+    model that costs the same: ``my-deployment=gpt-4o``.
 
     Returns:
         The model's name (also ``provider/model``, also with a trailing ``*``) and the price.
@@ -85,8 +108,11 @@ def parse_price(text: str) -> tuple[str, UserPrice]:
     """
     model, equals, prices = text.rpartition("=")
     parts = [part.strip() for part in prices.split("/")]
-    if not equals or not model.strip() or len(parts) not in (2, 3) or "" in parts:
+    is_name = not any(_NUMBER.fullmatch(part) for part in parts)
+    if not equals or not model.strip() or "" in parts or (len(parts) not in (2, 3) and not is_name):
         raise ValueError(f"a price must be {_EXPECTED}, got {text!r}")
+    if is_name:
+        return model.strip(), PriceAs(model=prices.strip(), source="--price")
     names = ("input", "output", "cache_read")
     try:
         price = UserPrice.per_million_tokens(**dict(zip(names, parts, strict=False)), source="--price")  # type: ignore[arg-type]  # The names are the fields'.
@@ -95,7 +121,7 @@ def parse_price(text: str) -> tuple[str, UserPrice]:
     return model.strip(), price
 
 
-def find_user_price(user: Mapping[str, UserPrice], provider: str, model: str) -> UserPrice | None:
+def find_own_price(user: Mapping[str, OwnPrice], provider: str, model: str) -> OwnPrice | None:
     """
     The price given for a model: by ``provider/model``, by its name alone, else by the longest name that ends in ``*``.
     """
@@ -128,7 +154,7 @@ def model_price(
         "audio_output": price.output,
     }
     if listed is not None:
-        slots.update((fee, listed.fee(fee)) for fee in ("request", "web_search", "file_search"))
+        slots.update((fee, listed.fee(fee)) for fee in ("request", *FEES))
         limits = (listed.input_tokens_max, listed.output_tokens_max)
     return ModelPrice(
         model=model,
@@ -138,6 +164,7 @@ def model_price(
         input_tokens_max=limits[0] if price.input_tokens_max is None else price.input_tokens_max,
         output_tokens_max=limits[1] if price.output_tokens_max is None else price.output_tokens_max,
         every_tier=True,
+        by_user=True,
     )
 
 
