@@ -49,6 +49,7 @@ class Answer:
         cached_tokens, cache_write_tokens: Of the input.
         reasoning_tokens: Of the output.
         honors_cap, honors_n: Whether the request's output cap and number of choices are followed.
+        tells_usage: A stream of chat completions tells its usage though nobody asked for it, as at Mistral.
         usage: ``true``; ``one choice`` (llama.cpp, with n > 1); ``none``; or a dict sent in its place.
         tool_calls: Function calls in the reply, named ``tool``.
         status: Other than 200 is an error in the provider's own shape, not billed unless ``bills_error``.
@@ -70,6 +71,7 @@ class Answer:
     reasoning_tokens: int = 0
     honors_cap: bool = True
     honors_n: bool = True
+    tells_usage: bool = False
     usage: Literal["true", "one choice", "none"] | dict[str, Any] = "true"
     tool_calls: int = 0
     status: int = 200
@@ -201,7 +203,7 @@ class Fake(Watched):
         format = _format(request.path)
         if request.path.endswith("/models"):
             return web.json_response({"object": "list", "data": [{"id": "fake-model", "object": "model"}]})
-        if request.path.endswith("/count_tokens"):
+        if request.path.endswith(("/count_tokens", "/input_tokens")):
             return web.json_response({"input_tokens": count_input(seen.body)})
         if format is None or request.method != "POST":
             return web.json_response({"error": {"message": "no such path", "type": "not_found_error"}}, status=404)
@@ -415,7 +417,7 @@ class _Reply:
             yield chunk(0, {"tool_calls": [call]})
         for index in range(self._choices):
             yield chunk(index, {}, self._chat_finish())
-        if (self._body.get("stream_options") or {}).get("include_usage"):
+        if self.answer.tells_usage or (self._body.get("stream_options") or {}).get("include_usage"):
             usage = self._chat_usage()
             if usage is not None:
                 yield {**head, "choices": [], "usage": usage}

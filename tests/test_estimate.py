@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvent import _estimate
+from solvent import _prefixes
 from solvent._bounds import overhead
 from solvent._estimate import Bound, Estimator, PromptChain
 from solvent.prices import Prices, UserPrice
@@ -86,7 +86,12 @@ def test_what_was_billed_stands_for_the_beginning_of_a_longer_prompt(known):
 
     added = sum(item.tokens_max for item in longer.items[1:])
     assert bound.input_tokens == 400 + added + CONSTANTS + 2 * 16
-    assert bound.parts[0].reason == "400 billed for a prompt that has the first 1 messages, and the bound of the rest"
+    assert [(part.name, part.tokens) for part in bound.input_parts] == [
+        ("prefix", 400),
+        ("input", added + CONSTANTS + 2 * 16),
+    ]
+    assert bound.parts[0].reason == "billed for a prompt that has the first 1 messages"
+    assert bound.parts[1].reason == "UTF-8 and NFKC bytes of what was added, and constants"
 
 
 def test_the_same_prompt_is_bound_by_its_bill(known):
@@ -198,7 +203,7 @@ def test_marks_for_the_cache_may_move(known):
     known.bill(ask(marked("hello")), 400)
 
     bound = known.tight(ask(user("hello"), assistant("yes?"), marked("go on")))
-    assert bound.parts[0].reason.startswith("400 billed for a prompt that has the first 1 messages")
+    assert (bound.parts[0].name, bound.parts[0].tokens) == ("prefix", 400)
 
 
 def test_a_shrunk_call_keeps_its_tightened_input(known):
@@ -246,7 +251,7 @@ def test_server_tools_of_one_name_are_added_up():
     estimator = Estimator(Prices.load())
 
     def searches(*uses):
-        kinds = ("web_search_20250305", "web_search_20260209")
+        kinds = ("web_search_20250305", "web_search_20250401")
         tools = [{"type": kind, "name": f"s{kind}", "max_uses": most} for kind, most in zip(kinds, uses, strict=False)]
         call = ask(user("hello"), model="claude-sonnet-4-5", tools=tools)
         return estimator.cheap(call, at=AT)
@@ -272,11 +277,11 @@ def test_an_image_of_unknown_size_is_counted_where_it_was_billed(known):
 
 
 def test_what_is_remembered_has_an_end(known, monkeypatch):
-    monkeypatch.setattr(_estimate, "PREFIXES_MAX", 6)
+    monkeypatch.setattr(_prefixes, "PREFIXES_MAX", 6)
     for number in range(10):
         known.bill(ask(user(f"{number} {'text ' * 100}"), user("x")), 300)
 
-    assert len(known.estimator._billed) == 6
+    assert len(known.estimator._inputs._prefixes) == 6
     last, first = (ask(user(f"{number} {'text ' * 100}"), user("x")) for number in (9, 0))
     assert known.tight(last).input_tokens == 300 + CONSTANTS
     # Of the first only the head is remembered, which all share.

@@ -156,20 +156,18 @@ def _by_usage(
     if call.choices > 1 and not sums_choices and bound.output_tokens is not None:
         usage, estimated = replace(usage, output_tokens=max(usage.output_tokens, bound.output_tokens)), "choices"
     price = _price_used(call, price, reading.model, price_of)
-    if price is None:
-        return Booking(
-            usage=usage, estimated=estimated, model=reading.model, tier=reading.tier, status=status, billed=True
-        )
-    try:
-        tier = reading.tier or call.tier
-        cost = price.cost(usage, tier=tier, region=call.region, at=at)
-    except PriceUnknown:
-        return _at_bound(bound, estimated="price_unknown", status=status, reading=reading)
+    cost, source = reading.charged_nanodollars, "the reply"
+    if price is not None and (cost is None or price.by_user):
+        source = price.source
+        try:
+            cost = price.cost(usage, tier=reading.tier or call.tier, region=reading.region or call.region, at=at)
+        except PriceUnknown:
+            return _at_bound(bound, estimated="price_unknown", status=status, reading=reading)
     return Booking(
         usage=usage,
         cost_nanodollars=cost,
         estimated=estimated,
-        price_source=price.source,
+        price_source=None if cost is None else source,
         model=reading.model,
         tier=reading.tier,
         status=status,

@@ -5,7 +5,10 @@ Dated data. ``tests/wire/test_bounds.py`` holds it against every recorded exchan
 brackets below, is what a constant has to cover, and each has a wide margin above it.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent.wire._call import Call
 
@@ -29,11 +32,34 @@ class Overhead(Struct, frozen=True, kw_only=True):
 
 # Source: recorded exchanges of 2024 to 2026, measured 2026-11-21: OpenAI (none; 3 a message, 3 a reply and the role are
 # documented), Anthropic (415 with tools; up to 530 documented in "Tool use", "Pricing"), Groq (446 with tools),
-# DeepSeek (56 without), Cerebras and Groq's gpt-oss (31 without), OpenRouter (317 with tools, 53 without).
+# DeepSeek (56 without), Cerebras and Groq's gpt-oss (31 without), OpenRouter (317 with tools, 53 without), and measured
+# 2026-11-22: Bedrock (379 with tools, 26 without).
 _OPENAI = Overhead(request=64, message=16, tool=48, tools=300)
 _ANTHROPIC = Overhead(request=64, message=16, tool=48, tools=900)
 _OTHERS = Overhead(request=320, message=16, tool=48, tools=900)
-_BY_PROVIDER = {"anthropic": _ANTHROPIC, "azure": _OPENAI, "openai": _OPENAI}
+# Cohere puts a prompt of its own around each request and does not bill it; the bound covers it all the same. Recorded
+# exchanges: 478 tokens above the text, 1,175 with tools, measured 2026-11-22.
+_COHERE = Overhead(request=640, message=32, tool=64, tools=1_000)
+# Recorded exchanges of the Gemini API and of Vertex AI: none, with tools or without, measured 2026-11-22.
+_GOOGLE = _OPENAI
+_BY_PROVIDER = {
+    "anthropic": _ANTHROPIC,
+    "azure": _OPENAI,
+    "cohere": _COHERE,
+    "gemini": _GOOGLE,
+    "openai": _OPENAI,
+}
+
+# OpenAI's embeddings have no frame: 3 recorded exchanges, measured 2026-11-22. Elsewhere models put marks around each
+# text, and some a sentence in front that says what it is for: a cautious guess, for none is recorded.
+_EMBEDDINGS = Overhead(request=16, message=64, tool=0, tools=0)
+_BY_FORMAT = {
+    "cohere-embed": _EMBEDDINGS,
+    "gemini-embed": _EMBEDDINGS,
+    "gemini-generate": _GOOGLE,
+    "ollama-embed": _EMBEDDINGS,
+    "openai-embeddings": _EMBEDDINGS,
+}
 
 # Tools whose definition the provider writes. Source: recorded memory tool (1,469); claudecodeguides.com on Anthropic's
 # bash (245), text editor (700) and computer tools (735), read 2026-11-21; the others are guessed, with a wide margin.
@@ -80,13 +106,27 @@ _ANTHROPIC_IMAGES = {
         for minor in ("-0", "-1", "-2", "-5", "-6")
     },
 }
+# Tiles of 258, at least 256 pixels wide, of a picture scaled to at most 3,072 × 3,072: 12 × 2, and the whole (10
+# were recorded); from Gemini 3 on about 2,240 at most. Later models and names such as gemini-flash-latest are unknown.
+# Source: Vertex AI, "Image understanding", "Requirements" and "Tokenization", as copied in public repositories;
+# https://ai.google.dev/gemini-api/docs/media-resolution, "Token counts"; github.com/AlaskanTuna/Rokabot/issues/121
+# (1,089 for every picture); read 2026-11-22.
+_GOOGLE_IMAGES = {"gemini-1.5": 6_450, "gemini-2": 6_450, "gemini-3": 2_500}
+
+# Whose count of a request is no estimate: OpenAI's is "the exact count the model will receive", Amazon's the one that
+# "would be charged". Anthropic calls its own an estimate that a bill may differ from by a small amount; Google's guide
+# shows 10 where 11 are billed. Nobody says by how much at most, and all recorded counts are equal to their bills, so a
+# twentieth is a guess. Source: https://developers.openai.com/api/docs/guides/token-counting; Amazon Bedrock API
+# reference, "CountTokens"; https://docs.claude.com/en/docs/build-with-claude/token-counting;
+# https://ai.google.dev/api/tokens; read 2026-11-22.
+_EXACT_COUNTS = frozenset({"bedrock", "openai"})
 
 
 def overhead(call: Call) -> int:
     """
     The most tokens that the provider adds to what ``head`` and ``items`` count, images aside.
     """
-    of = _BY_PROVIDER.get(call.provider, _OTHERS)
+    of = _BY_FORMAT.get(call.format) or _BY_PROVIDER.get(call.provider, _OTHERS)
     total = of.request + of.message * len(call.items)
     if call.tools or call.structured_output:
         total += of.tools + of.tool * call.tools + _typed_tools(call)
@@ -98,17 +138,37 @@ def image_tokens_max(call: Call) -> int | None:
     The most tokens that one image can be; ``None`` when nobody says, which means the model's largest input.
     """
     maker, _, model = call.model.rpartition("/")
-    if call.provider == "anthropic" or (call.provider == "openrouter" and maker == "anthropic"):
+    if call.provider == "bedrock":
+        _, anthropic, model = call.model.rpartition("anthropic.")
+        return _longest_prefix(_ANTHROPIC_IMAGES, model) if anthropic else None
+    if call.provider in ("gemini", "vertex") or (call.provider == "openrouter" and maker == "google"):
+        found = _longest_prefix(_GOOGLE_IMAGES, model)
+        if found is not None:
+            return found
+    if call.provider in ("anthropic", "vertex") or (call.provider == "openrouter" and maker == "anthropic"):
         return _longest_prefix(_ANTHROPIC_IMAGES, model.replace(".", "-"))
     if call.provider in ("azure", "openai") or (call.provider == "openrouter" and maker == "openai"):
         return _longest_prefix(_OPENAI_IMAGES, model)
     return None
 
 
+def counted_max(call: Call, counted: int) -> int:
+    """
+    The most input tokens of a call for which the provider's count endpoint tells so many: a frame more in any case.
+    """
+    frame = overhead(replace(call, items=(), tools=0, structured_output=False))
+    return counted + frame + (0 if call.provider in _EXACT_COUNTS else -(-counted // 20))
+
+
 def _typed_tools(call: Call) -> int:
-    tools = call.request.get("tools")
-    kinds = [tool.get("type") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    named = [kind for kind in kinds if isinstance(kind, str)]
+    found = []
+    # Converse passes a model's own tools on among its other fields.
+    for fields in (call.request, call.request.get("additionalModelRequestFields")):
+        tools = fields.get("tools") if isinstance(fields, Mapping) else None
+        tools = [tools] if isinstance(tools, Mapping) else tools if isinstance(tools, list) else []
+        # Gemini tells one tool from another by the names of its fields.
+        found += [kind for tool in tools if isinstance(tool, Mapping) for kind in (tool.get("type"), *tool)]
+    named = [kind for kind in found if isinstance(kind, str)]
     return sum(tokens for kind in named for start, tokens in _TYPED_TOOLS.items() if kind.startswith(start))
 
 

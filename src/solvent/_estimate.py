@@ -4,42 +4,27 @@ The most that a described call can use and cost: cheap first, tighter on demand.
 Every part of a bound has a reason that makes it one (DESIGN §6).
 """
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from solvent._bounds import image_tokens_max, overhead
+from solvent._inputs import Inputs, Part, Way, inferences
+from solvent._prefixes import PromptChain
 from solvent.errors import PriceUnknown
 from solvent.prices import Price, Prices
-from solvent.wire._call import Call, Item
+from solvent.wire._call import Call
 
-PREFIXES_MAX = 16_384  # Billed prefixes remembered by one process, some 200 bytes each.
-
-# Settings by which a provider leaves out messages that were sent, or parts of them.
-_SETTINGS_THAT_CUT = ("context_management", "transforms", "truncation")
-
-_encode = msgspec.json.Encoder(order="deterministic", enc_hook=repr).encode
-
-
-class Part(Struct, frozen=True, kw_only=True):
-    """
-    One part of a bound: its tokens or its money, and why it cannot be more.
-    """
-
-    name: str
-    tokens: int | None = None
-    nanodollars: int | None = None
-    reason: str = ""
-
-    def to_json(self) -> dict[str, str | int | None]:
-        return {"name": self.name, "tokens": self.tokens, "nanodollars": self.nanodollars, "reason": self.reason}
+__all__ = [
+    "Bound",
+    "Estimator",
+    "Part",
+    "PromptChain",
+    "Way",
+    "usage_json",
+]
 
 
 class Bound(Struct, frozen=True, kw_only=True):
@@ -63,6 +48,10 @@ class Bound(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
     @property
+    def input_parts(self) -> tuple[Part, ...]:
+        return self.parts[: next(place for place, part in enumerate(self.parts) if part.name == "output")]
+
+    @property
     def tokens(self) -> int | None:
         if self.input_tokens is None or self.output_tokens is None:
             return None
@@ -82,7 +71,7 @@ class Bound(Struct, frozen=True, kw_only=True):
 
 class Estimator:
     """
-    Bounds calls, and remembers what was billed for prompts that later calls repeat and extend.
+    Bounds calls, and learns from their bills.
 
     Args:
         prices: The rate card with the user's prices.
@@ -97,7 +86,7 @@ class Estimator:
         self._price_as = price_as
         self._assumed = assumed
         self._assumed_models: set[str] = set()
-        self._billed: OrderedDict[tuple[str, bytes], int] = OrderedDict()
+        self._inputs = Inputs()
 
     def price(self, provider: str, model: str) -> Price | None:
         price = self._prices.find(provider, model)
@@ -113,88 +102,89 @@ class Estimator:
         The bound that needs nothing but the request.
         """
         price = self.price(call.provider, call.model)
-        return self._bound(call, price, _input(call, price), at=at)
+        return self._bound(call, price, (self._inputs.cheap(call, price),), at=at)
 
-    def tighten(self, call: Call, bound: Bound, chain: "PromptChain", *, scope: str, at: datetime) -> Bound:
+    def tighten(
+        self, call: Call, bound: Bound, chain: PromptChain, *, scope: str, at: datetime, by: Way = "prefix"
+    ) -> Bound:
         """
         The bound by what was billed for a prompt of this scope that begins as this one does, where that is tighter.
+
+        Args:
+            by: With ``tokenizer`` what was not billed before is counted by the model's own, if one is installed.
         """
-        if _is_more_than_its_text(call) or call.unbounded:
-            return bound
-        least, tighter, added = bound.input_tokens, None, 0
-        for length in range(len(call.items), -1, -1):
-            more = _content(call, call.items[length : length + 1])
-            if more is None or (least is not None and added + more >= least):
-                break  # Counting yet more of the prompt anew gives nothing less.
-            added += more
-            billed = self._billed.get((scope, chain.digests[length]))
-            if billed is None:
-                continue
-            tokens = billed + added + _overhead_of_the_rest(call, length)
-            if least is None or tokens < least:
-                reason = (
-                    f"{billed:,} billed for a prompt that has the first {length} messages, and the bound of the rest"
-                )
-                least, tighter = tokens, Part(name="input", tokens=tokens, reason=reason)
-        return bound if tighter is None else self._bound(call, bound.price, tighter, at=at)
+        parts = self._inputs.tightest(call, bound.price, chain, scope=scope, by=by)
+        return self._tighter(call, bound, parts, at=at)
+
+    def by_count(self, call: Call, bound: Bound, counted: int, *, at: datetime) -> Bound:
+        """
+        The bound by what the provider's count endpoint says, where that is tighter.
+        """
+        part = self._inputs.counted(call, bound.price, counted)
+        return self._tighter(call, bound, () if part is None else (part,), at=at)
 
     def capped(self, call: Call, bound: Bound, cap: int, *, at: datetime) -> Bound:
         """
         The same bound with another output cap.
         """
-        input_part = next(part for part in bound.parts if part.name == "input")
-        return self._bound(replace(call, output_tokens_max=cap), bound.price, input_part, at=at)
+        return self._bound(replace(call, output_tokens_max=cap), bound.price, bound.input_parts, at=at)
 
-    def learn(self, chain: "PromptChain", *, scope: str, input_tokens: int) -> None:
+    def learn(self, chain: PromptChain, *, scope: str, input_tokens: int) -> None:
         """
         Remember what a provider billed for a whole prompt.
-
-        It is also the most that the head can be alone, and all but the last message: a conversation that starts anew
-        shares the one, another question about the same text the other. The least that is known counts.
         """
-        call, whole = chain.call, len(chain.call.items)
-        if _is_more_than_its_text(call) or input_tokens <= whole:
-            return  # With fewer tokens than messages, not all of it was counted.
-        for length in {0, max(whole - 1, 0)} if _is_kept_whole(call) else {0}:
-            key = (scope, chain.digests[length])
-            known = min(self._billed.get(key, input_tokens), input_tokens)
-            added = _content(call, call.items[length:])
-            # A bill above the bound that this would have given shows that it holds no more.
-            is_broken = added is not None and known + added < input_tokens
-            self._remember(key, input_tokens if is_broken else known)
-        self._remember((scope, chain.digests[whole]), input_tokens)
+        price = self.price(chain.call.provider, chain.call.model)
+        self._inputs.learn(chain, price, scope=scope, billed=input_tokens)
 
-    def _remember(self, key: tuple[str, bytes], input_tokens: int) -> None:
-        self._billed[key] = input_tokens
-        self._billed.move_to_end(key)
-        if len(self._billed) > PREFIXES_MAX:
-            self._billed.popitem(last=False)
+    def broken(
+        self, call: Call, bound: Bound, chain: PromptChain, *, scope: str, input_tokens: int
+    ) -> Mapping[str, int] | None:
+        """
+        Raise the constants that a bill shows to be too low, so that the next call of its kind is bounded rightly. To be
+        asked before the bill is learned.
+
+        Returns:
+            ``None`` where the bound held; else, by its name, what was added by now to each constant that was raised.
+        """
+        if bound.input_tokens is None or input_tokens <= bound.input_tokens:
+            return None
+        return self._inputs.broken(call, bound.price, bound.input_parts, chain, scope=scope, billed=input_tokens)
 
     def close_matches(self, call: Call) -> list[str]:
         return self._prices.close_matches(call.provider, call.model)
 
-    def _bound(self, call: Call, price: Price | None, input_part: Part, *, at: datetime) -> Bound:
+    def _tighter(self, call: Call, bound: Bound, parts: tuple[Part, ...], *, at: datetime) -> Bound:
+        tokens = _tokens(parts)
+        if not parts or tokens is None or (bound.input_tokens is not None and tokens >= bound.input_tokens):
+            return bound
+        return self._bound(call, bound.price, parts, at=at)
+
+    def _bound(self, call: Call, price: Price | None, input_parts: tuple[Part, ...], *, at: datetime) -> Bound:
         without = _unbounded(call)
         output_part, cap = _output(call, price)
+        input_tokens = _tokens(input_parts)
         if without:
-            input_part, output_part, cap = replace(input_part, tokens=None), replace(output_part, tokens=None), None
-        elif input_part.tokens is None:
-            without = f"{input_part.reason}, which is not known for {call.model}"
+            input_tokens, input_parts = None, tuple([replace(part, tokens=None) for part in input_parts])
+            output_part, cap = replace(output_part, tokens=None), None
+        elif input_tokens is None:
+            without = f"{input_parts[0].reason}, which is not known for {call.model}"
         elif output_part.tokens is None:
             without = output_part.reason
         bound = Bound(
-            input_tokens=input_part.tokens,
+            input_tokens=input_tokens,
             output_tokens=output_part.tokens,
             nanodollars=None,
             output_cap=cap,
             price=price,
             unbounded=without,
-            parts=(input_part, output_part),
+            parts=(*input_parts, output_part),
         )
         return self._priced(call, bound, at=at)
 
     def _priced(self, call: Call, bound: Bound, *, at: datetime) -> Bound:
         if bound.price is None:
+            if not call.model:
+                return bound  # It names none that could have a price: that it has no bound says more.
             close = self.close_matches(call)
             return replace(bound, price_error=PriceUnknown(model=call.model, provider=call.provider, close=close))
         if bound.input_tokens is None or bound.output_tokens is None:
@@ -217,45 +207,6 @@ class Estimator:
         return replace(bound, nanodollars=nanodollars, parts=(*bound.parts, money))
 
 
-class PromptChain:
-    """
-    Digests of a call's prompt: of its head, and after each of its messages. Made when asked for.
-    """
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-    @cached_property
-    def digests(self) -> list[bytes]:
-        call = self.call
-        # What the provider leaves out by these settings is not in the bill, so under others the bill says nothing.
-        settings = [call.request.get(name) for name in _SETTINGS_THAT_CUT]
-        start = _encode((call.provider, call.format, call.model, call.head.value, settings))
-        digests = [hashlib.blake2b(start, digest_size=16).digest()]
-        for item in call.items:
-            digests.append(hashlib.blake2b(digests[-1] + _encode(item.value), digest_size=16).digest())
-        return digests
-
-
-def _input(call: Call, price: Price | None) -> Part:
-    """
-    The input's part of a bound that needs nothing but the request.
-    """
-    largest = price.input_tokens_max if price else None
-    if call.server_tools:
-        rounds = _rounds(call)
-        tokens = None if largest is None else rounds * largest
-        reason = f"{rounds} times the model's largest input, for the provider runs tools"
-        return Part(name="input", tokens=tokens, reason=reason)
-    if call.hidden_input:
-        return Part(name="input", tokens=largest, reason=f"the model's largest input, for {call.hidden_input}")
-    content = _content(call, (call.head, *call.items))
-    if content is None:
-        return Part(name="input", tokens=largest, reason="the model's largest input, for images of unknown size")
-    tokens = content + overhead(call)
-    return Part(name="input", tokens=tokens, reason="UTF-8 and NFKC bytes of the text, and constants")
-
-
 def _output(call: Call, price: Price | None) -> tuple[Part, int | None]:
     """
     The output's part of a bound, and the cap of one reply.
@@ -265,67 +216,22 @@ def _output(call: Call, price: Price | None) -> tuple[Part, int | None]:
         cap, reason = (price.output_tokens_max if price else None), "the model's largest output"
     if cap is None:
         return Part(name="output", reason="an output without a cap, of a model whose largest is not known"), None
-    rounds = _rounds(call)
+    rounds = inferences(call)
     times = f" × {call.choices} choices" if call.choices > 1 else ""
     times += f" × {rounds} inferences" if rounds > 1 else ""
     return Part(name="output", tokens=cap * call.choices * rounds, reason=reason + times), cap
 
 
-def _content(call: Call, items: tuple[Item, ...]) -> int | None:
+def _tokens(parts: tuple[Part, ...]) -> int | None:
     """
-    The most tokens of these messages, their frames aside; ``None`` with images whose size nobody says.
+    The sum of some parts; ``None`` where one is not known.
     """
-    images = sum(item.images for item in items)
-    per_image = image_tokens_max(call) if images else 0
-    return None if per_image is None else sum(item.tokens_max for item in items) + images * per_image
-
-
-def _overhead_of_the_rest(call: Call, length: int) -> int:
-    """
-    The overhead of what follows the first messages of a prompt, where those were billed before.
-
-    The frame of a request is in what was billed; counted once more, it covers marks where the prefix ended. Tools are
-    in the head, and so in what was billed, but for those that a message brings.
-    """
-    rest = call.items[length:]
-    brings_tools = any(isinstance(item.value, dict) and item.value.get("tools") for item in rest)
-    tools = call.tools if brings_tools else 0
-    return overhead(replace(call, items=rest, tools=tools, structured_output=False))
-
-
-def _is_more_than_its_text(call: Call) -> bool:
-    """
-    What is billed for such a call is not for its text alone.
-    """
-    return bool(call.hidden_input or call.server_tools)
-
-
-def _is_kept_whole(call: Call) -> bool:
-    """
-    Whether the provider surely read every message, so that the bill for all is no less than any of them costs.
-
-    Reasoning of earlier turns is dropped when a new turn begins; some settings drop more.
-
-    Source:
-        Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models", and API
-        reference, `truncation`; read 2026-11-21.
-    """
-    if any(call.request.get(name) for name in _SETTINGS_THAT_CUT):
-        return False
-    return not any(_has_reasoning(item.value) for item in call.items)
-
-
-def _has_reasoning(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    content = value.get("content")
-    parts = content if isinstance(content, list) else []
-    kinds = [value.get("type"), *(part.get("type") for part in parts if isinstance(part, dict))]
-    return any("reasoning" in name or "thinking" in name for name in (*value, *map(str, kinds)))
-
-
-def _rounds(call: Call) -> int:
-    return 1 + sum(tool.calls_max or 0 for tool in call.server_tools)
+    total = 0
+    for part in parts:
+        if part.tokens is None:
+            return None
+        total += part.tokens
+    return total
 
 
 def _tool_calls(call: Call) -> dict[str, int]:

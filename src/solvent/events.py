@@ -5,10 +5,11 @@ Listeners run outside every lock, after the books are done, and cannot break a c
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from solvent._limits import OnExceed
 from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
 
@@ -67,6 +68,43 @@ class CallClosed(Struct, frozen=True, kw_only=True):
     run_total_nanodollars: int | None = None
 
 
+class BoundBroken(Struct, frozen=True, kw_only=True):
+    """
+    A provider billed more input tokens than the bound said there could be. In this process the constants that were too
+    low are raised, so that the next call of the kind is bounded rightly.
+
+    Attributes:
+        bound, billed: Input tokens.
+        raised: By its name, what has been added by now to each constant that was raised: ``request``, ``tools`` and
+            ``image`` of the tables, ``prefix``, ``tokenizer`` and ``count`` of the ways to tighten a bound. Empty where
+            no constant made the bound.
+    """
+
+    id: str
+    scope: str
+    provider: str
+    format: str
+    model: str
+    bound: int
+    billed: int
+    raised: Mapping[str, int]
+
+
+class LimitPassed(Struct, frozen=True, kw_only=True):
+    """
+    A call passed a limit that does not block, or closed a loop. It was admitted.
+
+    Attributes:
+        on_exceed: ``warn`` also tells the ``solvent`` logger as a warning, ``log`` as information.
+        error: What a limit that blocks would have raised.
+    """
+
+    id: str
+    scope: str
+    on_exceed: OnExceed
+    error: BudgetExceeded
+
+
 class PriceAssumed(Struct, frozen=True, kw_only=True):
     """
     A model without a price is priced as another one, because the policy says so. Once a model.
@@ -87,7 +125,23 @@ class StoreFailed(Struct, frozen=True, kw_only=True):
     error: SolventError
 
 
-Event = CallAdmitted | CallClosed | CallRefused | PriceAssumed | StoreFailed
+class TransportOpened(Struct, frozen=True, kw_only=True):
+    """
+    This process opened a connection to a provider over which calls pass that no hook can read. Once a host.
+
+    Attributes:
+        transport: ``websocket`` or ``grpc``.
+        refused: Strict mode did not let it be opened.
+    """
+
+    transport: str
+    host: str
+    refused: bool
+
+
+Event = (
+    BoundBroken | CallAdmitted | CallClosed | CallRefused | LimitPassed | PriceAssumed | StoreFailed | TransportOpened
+)
 Listener = Callable[[Event], None]
 
 

@@ -288,10 +288,10 @@ def test_paths_are_decided_and_sent_on_in_their_plain_form(play):
 
 def test_unbounded_paths_are_the_guards_to_decide(play):
     async def scene(here):
-        await here.call(f"/{TOKEN}/openai/v1/embeddings", body=b'{"model":"text-embedding-3-small","input":"x"}')
+        await here.call(f"/{TOKEN}/openai/v1/rerank", body=b'{"model":"rerank-1","input":"x"}')
         [admission] = here.guard.admitted
-        assert admission.call.model == "text-embedding-3-small"
-        assert admission.call.unbounded == ("embeddings",)
+        assert admission.call.model == "rerank-1"
+        assert admission.call.unbounded == ("rerank",)
         assert isinstance(here.guard.outcome(), Replied)
 
     play(scene)

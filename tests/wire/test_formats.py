@@ -13,8 +13,39 @@ from solvent.wire._text import json_bound, text_bound
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 RESPONSES = {"model": "gpt-5", "input": "hi"}
 MESSAGES = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
-REQUESTS = {"anthropic-messages": MESSAGES, "openai-chat": CHAT, "openai-responses": RESPONSES}
-PATHS = {"anthropic-messages": "messages", "openai-chat": "chat/completions", "openai-responses": "responses"}
+REQUESTS = {
+    "anthropic-messages": MESSAGES,
+    "bedrock-converse": {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
+    "bedrock-invoke": {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 100, "messages": MESSAGES["messages"]},
+    "cohere-chat": {"model": "command-a-03-2025", "messages": [{"role": "user", "content": "hi"}]},
+    "cohere-embed": {"model": "embed-v4.0", "texts": ["hi"]},
+    "gemini-embed": {"content": {"parts": [{"text": "hi"}]}},
+    "gemini-generate": {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+    "ollama-chat": {"model": "llama3.2", "messages": [{"role": "user", "content": "hi"}]},
+    "ollama-embed": {"model": "all-minilm", "input": "hi"},
+    "openai-chat": CHAT,
+    "openai-completions": {"model": "gpt-3.5-turbo-instruct", "prompt": "hi"},
+    "openai-embeddings": {"model": "text-embedding-3-small", "input": "hi"},
+    "openai-responses": RESPONSES,
+}
+PATHS = {
+    "anthropic-messages": "messages",
+    "bedrock-converse": "model/us.amazon.nova-lite-v1:0/converse",
+    "bedrock-invoke": "model/anthropic.claude-sonnet-5/invoke",
+    "cohere-chat": "v2/chat",
+    "cohere-embed": "v2/embed",
+    "gemini-embed": "models/gemini-embedding-001:embedContent",
+    "gemini-generate": "models/gemini-2.5-flash:generateContent",
+    "ollama-chat": "api/chat",
+    "ollama-embed": "api/embed",
+    "openai-chat": "chat/completions",
+    "openai-completions": "completions",
+    "openai-embeddings": "embeddings",
+    "openai-responses": "responses",
+}
+WITHOUT_OUTPUT = {"cohere-embed", "gemini-embed", "ollama-embed", "openai-embeddings"}
+WITHOUT_TOOLS = {*WITHOUT_OUTPUT, "bedrock-converse", "openai-completions"}
+MODEL_IN_BODY = {name for name, request in REQUESTS.items() if "model" in request}
 
 
 def describe(name: str, provider: str = "openai", headers: dict[str, str] | None = None, **more: object) -> Call:
@@ -52,7 +83,22 @@ def test_json_is_bounded_by_its_bytes_and_its_separators():
     assert json_bound({"a": "\ud800"}) >= len('{"a": ""}') + 3
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - MODEL_IN_BODY))
+@pytest.mark.parametrize("path", ["", "x", "model", "model/", "model/converse", "models/:generateContent"])
+def test_a_path_without_its_model_is_an_error_that_says_so(name, path):
+    with pytest.raises(ValueError, match="model must be the name of a model"):
+        FORMATS[name].describe(REQUESTS[name], provider="openai", path=path, headers={})
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - MODEL_IN_BODY))
+def test_a_path_that_names_the_model_can_name_another(name):
+    path = FORMATS[name].path_for(PATHS[name], model="other-model")
+
+    assert FORMATS[name].describe(REQUESTS[name], provider="openai", path=path, headers={}).model == "other-model"
+    assert FORMATS[name].rewrite(describe(name), model="other-model") is None
+
+
+@pytest.mark.parametrize("name", sorted(MODEL_IN_BODY))
 @pytest.mark.parametrize("model", [None, "", 7, ["gpt-4o"]], ids=repr)
 def test_a_request_without_a_model_is_an_error_that_says_so(name, model):
     with pytest.raises(ValueError, match="model must be the name of a model"):
@@ -63,8 +109,11 @@ def test_a_request_without_a_model_is_an_error_that_says_so(name, model):
     ("name", "field"),
     [
         ("anthropic-messages", "max_tokens"),
+        ("bedrock-invoke", "max_tokens"),
+        ("cohere-chat", "max_tokens"),
         ("openai-chat", "max_tokens"),
         ("openai-chat", "max_completion_tokens"),
+        ("openai-completions", "max_tokens"),
         ("openai-responses", "max_output_tokens"),
         ("openai-responses", "max_tool_calls"),
     ],
@@ -75,10 +124,13 @@ def test_a_cap_that_is_no_number_is_an_error_that_names_it(name, field, value):
         describe(name, **{field: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "field"), [("openai-chat", "n"), ("openai-completions", "n"), ("openai-completions", "best_of")]
+)
 @pytest.mark.parametrize("n", [True, "2", -1, 1.0, 2**40], ids=repr)
-def test_a_number_of_choices_that_is_none_is_an_error(n):
-    with pytest.raises(ValueError, match="n must be"):
-        describe("openai-chat", n=n)
+def test_a_number_of_choices_that_is_none_is_an_error(name, field, n):
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        describe(name, **{field: n})
 
 
 @pytest.mark.parametrize(
@@ -121,11 +173,13 @@ def test_a_field_that_nobody_knows_counts_as_input(name):
     assert tokens(describe(name, unheard_of="x" * 500)) >= tokens(describe(name)) + 500
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - WITHOUT_TOOLS))
 def test_tools_count_with_their_whole_schema(name):
     tool = {"type": "function", "name": "f", "function": {"name": "f"}, "description": "d" * 300}
-    if name == "anthropic-messages":
+    if name in ("anthropic-messages", "bedrock-invoke"):
         tool = {"name": "f", "description": "d" * 300, "input_schema": {"type": "object"}}
+    if name == "gemini-generate":
+        tool = {"functionDeclarations": [{"name": "f", "description": "d" * 300}]}
     call = describe(name, tools=[tool, tool])
 
     assert call.tools == 2
@@ -226,7 +280,8 @@ def test_server_tools_of_responses_have_the_cap_of_the_request():
     ]
 
     capped = describe("openai-responses", tools=tools, max_tool_calls=3).server_tools
-    assert capped == tuple(ServerTool(name=name, calls_max=3) for name in ("web_search", "mcp", "shell", "tool_search"))
+    names = ("web_search_preview", "mcp", "shell", "tool_search")
+    assert capped == tuple(ServerTool(name=name, calls_max=3) for name in names)
     assert {tool.calls_max for tool in describe("openai-responses", tools=tools).server_tools} == {None}
     assert describe("openai-responses", tools=local).server_tools == ()
     assert describe("openai-responses", tools=local).unbounded == ()
@@ -302,7 +357,7 @@ def test_structured_output_is_noticed():
     assert describe("openai-responses", text={"format": schema}).structured_output
     assert describe("anthropic-messages", output_config={"format": schema}).structured_output
     assert describe("anthropic-messages", tool_choice={"type": "tool", "name": "f"}).structured_output
-    assert not any(describe(name).structured_output for name in FORMATS)
+    assert not any(describe(name).structured_output for name in set(FORMATS) - WITHOUT_OUTPUT)
 
 
 def test_cache_writes_are_those_that_the_marks_ask_for():
@@ -341,7 +396,7 @@ def test_equal_prompts_compare_equal_though_marks_move_and_texts_become_blocks()
     assert prefix(chat({"type": "text", "text": "hi"})) == prefix(describe("openai-chat"))
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(MODEL_IN_BODY))
 def test_the_prefix_holds_what_shapes_the_prompt_and_nothing_else(name):
     base = prefix(describe(name))
 
@@ -352,7 +407,7 @@ def test_the_prefix_holds_what_shapes_the_prompt_and_nothing_else(name):
 
 
 def test_a_request_that_needs_no_change_is_sent_as_it_is():
-    assert [FORMATS[name].rewrite(describe(name)) for name in FORMATS] == [None, None, None]
+    assert {FORMATS[name].rewrite(describe(name)) for name in FORMATS} == {None}
     assert (
         FORMATS["openai-chat"].rewrite(describe("openai-chat", stream=True, stream_options={"include_usage": True}))
         is None
@@ -397,7 +452,8 @@ def test_a_cap_goes_into_the_field_that_the_request_uses(provider, given, own_ca
 
 
 def test_the_rewritten_request_has_the_cap_that_was_asked_for():
-    for name, wire in FORMATS.items():
+    for name in set(FORMATS) - WITHOUT_OUTPUT:
+        wire = FORMATS[name]
         out = wire.rewrite(describe(name), output_tokens_max=5, own_cap="max_tokens")
         assert out is not None
         assert wire.describe(json.loads(out), provider="openai", path=PATHS[name], headers={}).output_tokens_max == 5
@@ -459,10 +515,45 @@ def test_refusals_have_a_type_that_clients_know(code, openai, anthropic_type):
         ("GET", "v1/models/meta-llama/llama-4", "free", "models/*/*"),
         ("GET", "v1/responses/resp_1", "free", "responses/*"),
         ("POST", "v1/responses/input_tokens", "free", "responses/input_tokens"),
-        ("POST", "v1/embeddings", "unbounded", "embeddings"),
-        ("POST", "v1/responses/compact", "unbounded", "responses/compact"),
-        ("DELETE", "v1/threads/t_1", "unbounded", "threads/*"),
+        ("POST", "v1/completions", "paid", "openai-completions"),
+        ("POST", "v1/embeddings", "paid", "openai-embeddings"),
+        ("POST", "v1/fim/completions", "paid", "openai-completions"),
+        ("POST", "beta/completions", "paid", "openai-completions"),
+        ("POST", "v2/chat", "paid", "cohere-chat"),
+        ("POST", "v2/embed", "paid", "cohere-embed"),
+        ("POST", "v1/embed", "paid", "cohere-embed"),
+        ("POST", "api/chat", "paid", "ollama-chat"),
+        ("POST", "api/generate", "paid", "ollama-chat"),
+        ("POST", "api/embed", "paid", "ollama-embed"),
+        ("POST", "openai/deployments/my.gpt/completions", "paid", "openai-completions"),
+        ("POST", "openai/deployments/my.gpt/embeddings", "paid", "openai-embeddings"),
+        ("POST", "openai/deployments/my.gpt/responses", "paid", "openai-responses"),
+        ("POST", "openai/responses", "paid", "openai-responses"),
+        ("POST", "openai/v1/responses", "paid", "openai-responses"),
+        ("POST", "v1/responses/compact", "paid", "openai-responses"),
         ("GET", "v1/realtime", "unbounded", "realtime"),
+        ("POST", "v1/realtime/client_secrets", "unbounded", "realtime/*"),
+        ("POST", "v1/images/generations", "unbounded", "images"),
+        ("POST", "v2/rerank", "unbounded", "v2/rerank"),
+        ("POST", "v1/rerank", "unbounded", "rerank"),
+        ("POST", "v1/threads/t_1/runs/r_1/submit_tool_outputs", "unbounded", "threads"),
+        ("DELETE", "v1/threads/t_1", "free", "threads"),
+        ("GET", "v1/fine_tuning/jobs/j_1/events", "free", "fine_tuning"),
+        ("POST", "v1/fine_tuning/jobs/j_1/cancel", "free", "fine_tuning"),
+        ("POST", "v1/batches/b_1/cancel", "free", "batches"),
+        ("GET", "v1/credits", "free", "credits"),
+        ("GET", "api/tags", "free", "api/tags"),
+        ("POST", "model/anthropic.claude-sonnet-5/converse", "paid", "bedrock-converse"),
+        ("POST", "model/us.amazon.nova-lite-v1:0/converse-stream", "paid", "bedrock-converse"),
+        ("POST", "model/arn:aws:bedrock:x:1:inference-profile/us.a.b-v1:0/converse", "paid", "bedrock-converse"),
+        ("POST", "model/anthropic.claude-sonnet-5/invoke", "paid", "bedrock-invoke"),
+        ("POST", "model/arn:aws:bedrock:x:1:application-inference-profile/a/invoke", "paid", "bedrock-invoke"),
+        ("POST", "model/a.b-v1:0/invoke-with-response-stream", "paid", "bedrock-invoke"),
+        ("POST", "model/a.b-v1:0/count-tokens", "free", "model/*/count-tokens"),
+        ("POST", "async-invoke", "unbounded", "async-invoke"),
+        ("GET", "async-invoke/arn:aws:bedrock:us-east-1:1:async-invoke/a", "free", "async-invoke"),
+        ("POST", "guardrail/g/version/1/apply", "unbounded", "guardrail"),
+        ("POST", "guardrail-checks/invoke", "unbounded", "guardrail-checks"),
     ],
 )
 def test_known_paths(method, path, kind, name):
@@ -492,15 +583,35 @@ def test_known_paths(method, path, kind, name):
         ("GET", "v1/files/" + "a" * 300),
         ("GET", "v1/files/é"),
         ("POST", "a/" * 5_000),
+        ("GET", "model/a.b-v1:0/converse"),
+        ("POST", "model/a.b-v1:0"),
+        ("POST", "model/a.b-v1:0/unheard-of"),
+        ("POST", "model/a%2Fb/converse"),
     ],
 )
 def test_other_paths_are_denied(method, path):
     assert endpoint("openai", method, path) is None
 
 
-def test_the_model_of_a_deployment_is_in_its_path():
-    path = "openai/deployments/my-gpt/chat/completions"
+@pytest.mark.parametrize("name", [name for name in sorted(FORMATS) if name.startswith("openai-")])
+def test_the_deployment_in_a_path_is_the_model_whatever_the_body_says(name):
+    path = f"openai/deployments/my-gpt/{PATHS[name]}"
+    unnamed = {key: value for key, value in REQUESTS[name].items() if key != "model"}
 
-    call = FORMATS["openai-chat"].describe({"messages": []}, provider="azure", path=path, headers={})
+    for request in (unnamed, REQUESTS[name]):
+        call = FORMATS[name].describe(request, provider="azure", path=path, headers={})
+        assert call.model == "my-gpt"
+    assert FORMATS[name].path_for(path, model="my-mini") == f"openai/deployments/my-mini/{PATHS[name]}"
+    assert FORMATS[name].path_for(PATHS[name], model="my-mini") == PATHS[name]
 
-    assert call.model == "my-gpt"
+
+def test_a_summary_of_a_conversation_takes_no_cap_and_shares_no_prefix_with_it():
+    request = {**RESPONSES, "max_output_tokens": 10}
+    called, summed = (
+        FORMATS["openai-responses"].describe(request, provider="openai", path=path, headers={})
+        for path in ("v1/responses", "v1/responses/compact")
+    )
+
+    assert (called.output_tokens_max, summed.output_tokens_max) == (10, None)
+    assert summed.structured_output  # It is never cut.
+    assert prefix(called) != prefix(summed)

@@ -3,8 +3,10 @@ Whatever comes, a request becomes a ``Call`` or a ``ValueError``, and a reader n
 """
 
 import pytest
+from frames import chunk, event
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_formats import PATHS, REQUESTS
 
 from solvent.wire import FORMATS, Call, Reading
 
@@ -67,6 +69,52 @@ KEYS = st.sampled_from(
         "output_config",
         "format",
         "x_groq",
+        "prompt",
+        "suffix",
+        "best_of",
+        "echo",
+        "texts",
+        "inputs",
+        "documents",
+        "document",
+        "options",
+        "num_predict",
+        "images",
+        "done",
+        "done_reason",
+        "prompt_eval_count",
+        "eval_count",
+        "billed_units",
+        "tokens",
+        "meta",
+        "data",
+        "embeddings",
+        "executed_tools",
+        "web_search",
+        "cost",
+        "cost_details",
+        "cost_in_usd_ticks",
+        "is_byok",
+        "search_parameters",
+        "additionalModelRequestFields",
+        "bytes",
+        "cachePoint",
+        "inferenceConfig",
+        "inputText",
+        "inputTokens",
+        "input_type",
+        "maxTokens",
+        "normalize",
+        "outputTokens",
+        "reasoningContent",
+        "serverToolUsage",
+        "singleEmbeddingParams",
+        "stopReason",
+        "systemTool",
+        "toolConfig",
+        "toolResult",
+        "toolSpec",
+        "toolUse",
     ]
 )
 WORDS = st.sampled_from(
@@ -129,6 +177,13 @@ PIECES = st.sampled_from(
         b'"usage"',
         b'"error"',
         b"[" * 200,
+        event("contentBlockDelta", {"delta": {"text": "x"}}),
+        event("metadata", {"usage": {"inputTokens": 7, "outputTokens": 2}}),
+        event("metadata", {"usage": {"inputTokens": 7, "outputTokens": 2}})[:-9],
+        chunk({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}),
+        chunk(b"[" * 200),
+        b'{"done":true,"prompt_eval_count":7,"eval_count":2}\n',
+        b'{"type":"message-end","delta":{"usage":{"billed_units":{"input_tokens":7,"output_tokens":2}}}}',
     ]
 )
 LIMITS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -141,9 +196,9 @@ def test_any_json_is_a_call_or_a_value_error(name):
     @given(st.dictionaries(KEYS, JSON, max_size=8), st.booleans())
     def check(request: dict[str, object], named: bool) -> None:
         if named:
-            request = {"messages": [], **request, "model": "m"}
+            request = {**REQUESTS[name], **request, "model": "m"}
         try:
-            call = FORMATS[name].describe(request, provider="openai", path="x", headers={})
+            call = FORMATS[name].describe(request, provider="openai", path=PATHS[name], headers={})
         except ValueError:
             return
         assert isinstance(call, Call)
@@ -158,9 +213,7 @@ def test_any_json_is_a_call_or_a_value_error(name):
 @pytest.mark.parametrize("name", sorted(FORMATS))
 @pytest.mark.parametrize("stream", [False, True])
 def test_any_bytes_are_read_without_failing_and_passed_on(name, stream):
-    call = FORMATS[name].describe(
-        {"model": "m", "messages": [], "stream": True}, provider="openai", path="x", headers={}
-    )
+    call = FORMATS[name].describe({**REQUESTS[name], "stream": True}, provider="openai", path=PATHS[name], headers={})
 
     @LIMITS
     @given(st.lists(PIECES | st.binary(max_size=12), max_size=20), st.sampled_from([200, 400, 500]))
@@ -179,7 +232,7 @@ def test_any_bytes_are_read_without_failing_and_passed_on(name, stream):
 def test_any_json_reply_is_a_reading(name):
     import msgspec
 
-    call = FORMATS[name].describe({"model": "m", "messages": []}, provider="openai", path="x", headers={})
+    call = FORMATS[name].describe(REQUESTS[name], provider="openai", path=PATHS[name], headers={})
 
     @LIMITS
     @given(st.dictionaries(KEYS, JSON, max_size=8))
@@ -201,8 +254,10 @@ def test_requests_nested_too_deeply_are_a_value_error(name, field):
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    messages = [{"role": "user", "content": deep}] if field == "content" else []
-    request = {"model": "m", "messages": messages, "input": messages, field: deep}
+    request = {**REQUESTS[name], field: deep}
+    if field == "content":
+        pieces = [{"role": "user", "content": deep}]
+        request.update({key: pieces for key in ("input", "messages", "prompt", "texts") if key in request})
 
-    with pytest.raises(ValueError, match="must not be nested this deeply"):
-        FORMATS[name].describe(request, provider="openai", path="x", headers={})
+    with pytest.raises(ValueError, match=r"must (not be nested this deeply|be a text)"):
+        FORMATS[name].describe(request, provider="openai", path=PATHS[name], headers={})

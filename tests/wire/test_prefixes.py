@@ -47,7 +47,13 @@ def test_no_recorded_bill_is_above_its_tightened_bound():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "calls", "median"),
-    [("anthropic-messages", 50, 1.5), ("openai-chat", 60, 3), ("openai-responses", 20, 3.5)],
+    [
+        ("anthropic-messages", 50, 1.5),
+        ("bedrock-converse", 20, 3),
+        ("gemini-generate", 20, 6),
+        ("openai-chat", 60, 3),
+        ("openai-responses", 20, 3.5),
+    ],
 )
 def test_an_earlier_bill_brings_the_bound_near(format, calls, median):
     ratios = [(before / billed, after / billed) for kind, billed, before, after in tightened() if kind == format]

@@ -5,15 +5,10 @@ Usage that cannot be meant, streams that end too early, and hosts that tell thei
 import json
 
 import pytest
+from test_formats import PATHS, REQUESTS
 
 from solvent._amounts import Usage
 from solvent.wire import FORMATS, Call, Reading
-
-CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
-RESPONSES = {"model": "gpt-5", "input": "hi"}
-MESSAGES = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
-REQUESTS = {"anthropic-messages": MESSAGES, "openai-chat": CHAT, "openai-responses": RESPONSES}
-PATHS = {"anthropic-messages": "messages", "openai-chat": "chat/completions", "openai-responses": "responses"}
 
 
 def describe(name: str, provider: str = "openai", **more: object) -> Call:

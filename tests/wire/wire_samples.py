@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -17,7 +18,9 @@ from solvent.wire import Call, WireFormat, endpoint
 _HOSTS = (
     "anthropic",
     "azure",
+    "bedrock",
     "cerebras",
+    "cohere",
     "deepseek",
     "gemini",
     "groq",
@@ -26,7 +29,7 @@ _HOSTS = (
     "openai",
     "openrouter",
 )
-_HOSTS += ("zai",)
+_HOSTS += ("vertex", "zai")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +86,7 @@ def _read() -> Iterator[Exchange]:
     for host in _HOSTS:
         for line in (folder() / f"{host}.jsonl").read_text().splitlines():
             row = json.loads(line)
-            path = row["path"].partition("#")[0].lstrip("/")
+            path = unquote(row["path"].partition("#")[0].lstrip("/"))
             found = endpoint(host, "POST", path)
             if not isinstance(row["request"], dict) or found is None or found.kind != "paid":
                 continue

@@ -9,6 +9,9 @@ Source:
     together, cerebras-cloud-sdk and google-genai; LiteLLM's ``get_llm_provider_logic.py`` for DEEPSEEK_API_BASE,
     CEREBRAS_API_BASE and the TOGETHER_AI names; programs on GitHub for the addresses of fireworks, mistral, openrouter
     and xai. Their other variables are common names that no document was read for: naming one too many costs nothing.
+    Read 2026-11-22: cohere 7.3.1, ``client.py``; zai-sdk 0.2.3, ``_client.py``; LiteLLM's ``get_secret_str`` of
+    MOONSHOT_API_BASE and ZAI_API_BASE. Not here: OLLAMA_HOST, which also tells a server where to listen and may be a
+    bare host on another machine, and HF_TOKEN, with which programs also load files from elsewhere.
 """
 
 from collections.abc import Mapping
@@ -98,15 +101,18 @@ def _provider(name: str, url: str, *, urls: str, keys: str, prefix: str = "v1", 
 _ALL = (
     _provider("anthropic", "https://api.anthropic.com", urls="ANTHROPIC_BASE_URL ANTHROPIC_API_BASE", keys="ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN", key_prefix="sk-ant-"),  # noqa: E501
     _provider("cerebras", "https://api.cerebras.ai", urls="CEREBRAS_BASE_URL CEREBRAS_API_BASE", keys="CEREBRAS_API_KEY", key_prefix="csk-"),  # noqa: E501
+    _provider("cohere", "https://api.cohere.com", urls="CO_API_URL", keys="CO_API_KEY COHERE_API_KEY", prefix=""),
     _provider("deepseek", "https://api.deepseek.com/v1", urls="DEEPSEEK_API_BASE DEEPSEEK_BASE_URL", keys="DEEPSEEK_API_KEY"),  # noqa: E501
     _provider("fireworks", "https://api.fireworks.ai/inference/v1", urls="FIREWORKS_BASE_URL FIREWORKS_API_BASE", keys="FIREWORKS_API_KEY", key_prefix="fw_"),  # noqa: E501
     _provider("gemini", "https://generativelanguage.googleapis.com", urls="GOOGLE_GEMINI_BASE_URL", keys="GEMINI_API_KEY GOOGLE_API_KEY GOOGLE_GENERATIVE_AI_API_KEY", prefix="", key_prefix="AIza-"),  # noqa: E501
     _provider("groq", "https://api.groq.com", urls="GROQ_BASE_URL", keys="GROQ_API_KEY", prefix="openai/v1", key_prefix="gsk_"),  # noqa: E501
     _provider("mistral", "https://api.mistral.ai/v1", urls="MISTRAL_API_BASE MISTRAL_BASE_URL", keys="MISTRAL_API_KEY"),
+    _provider("moonshot", "https://api.moonshot.ai/v1", urls="MOONSHOT_API_BASE", keys="MOONSHOT_API_KEY"),
     _provider("openai", "https://api.openai.com/v1", urls="OPENAI_BASE_URL OPENAI_API_BASE", keys="OPENAI_API_KEY OPENAI_ADMIN_KEY"),  # noqa: E501
     _provider("openrouter", "https://openrouter.ai/api/v1", urls="OPENROUTER_BASE_URL OPENROUTER_API_BASE", keys="OPENROUTER_API_KEY", key_prefix="sk-or-"),  # noqa: E501
     _provider("together", "https://api.together.xyz/v1", urls="TOGETHER_BASE_URL TOGETHER_AI_API_BASE", keys="TOGETHER_API_KEY TOGETHERAI_API_KEY TOGETHER_AI_API_KEY TOGETHER_AI_TOKEN"),  # noqa: E501
     _provider("xai", "https://api.x.ai/v1", urls="XAI_API_BASE XAI_BASE_URL", keys="XAI_API_KEY", key_prefix="xai-"),
+    _provider("zai", "https://api.z.ai/api/paas/v4", urls="ZAI_BASE_URL ZAI_API_BASE", keys="ZAI_API_KEY", prefix="api/paas/v4"),  # noqa: E501
 )
 # fmt: on
 

@@ -59,6 +59,7 @@ class Call(Struct, frozen=True, kw_only=True):
         unbounded: Parts without any bound, in words; empty when there are none.
         cache_writes: Kinds of cache that the request may write, ``5m`` and ``1h``; ``None`` where the provider decides.
         retry: Which attempt this is by the client's own count, 0 for the first.
+        fixed: It can only be sent as it is, for its bytes are signed.
         usage_asked: A streamed reply will tell its usage because the caller asked for it.
         request: The decoded body. Never recorded.
     """
@@ -82,11 +83,24 @@ class Call(Struct, frozen=True, kw_only=True):
     unbounded: tuple[str, ...] = ()
     cache_writes: frozenset[str] | None = frozenset()
     retry: int = 0
+    fixed: bool = False
     usage_asked: bool = True
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Call({self.format}, {self.provider}, {self.model})"  # The body holds somebody's words.
+
+
+class Asked(Struct, frozen=True):
+    """
+    What a request has beside its body: the path below the provider's base URL, and headers by lower-case names.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Asked({self.path})"  # The headers hold keys.
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -97,10 +111,12 @@ class Reading(Struct, frozen=True, kw_only=True):
         usage: The provider's own count; ``None`` when it told none.
         problem: Why a usage that came cannot be believed; then ``usage`` is ``None``.
         model, tier: As the reply names them.
+        region: Where the reply says that the model ran, if that decides the price.
         complete: The reply came to its own end (always true of a plain one).
         cut_at_length: It ended because the output cap was reached.
         output_begun: At least one piece of output came.
         tool_calls: Tool executions that it asks the caller for.
+        charged_nanodollars: What the provider says that it charges for the call; ``None`` when it does not say.
         error: The reply is (or its stream ended in) a provider's error of this type.
     """
 
@@ -108,10 +124,12 @@ class Reading(Struct, frozen=True, kw_only=True):
     problem: str | None = None
     model: str | None = None
     tier: str | None = None
+    region: str | None = None
     complete: bool = False
     cut_at_length: bool = False
     output_begun: bool = False
     tool_calls: int = 0
+    charged_nanodollars: int | None = None
     error: str | None = None
 
 
@@ -175,6 +193,21 @@ class WireFormat(Protocol):
         The path of the same call under another model, where the path is what names it.
         """
         return path
+
+    def count_request(self, call: Call, path: str) -> tuple[str, bytes] | None:  # noqa: ARG002  # Most cannot be asked.
+        """
+        What asks the provider how many tokens a call reads, and costs nothing: a path and a body to POST.
+
+        Returns:
+            ``None`` where the provider cannot be asked, or its answer would not be for all that the call reads.
+        """
+        return None
+
+    def read_count(self, body: bytes) -> int | None:  # noqa: ARG002
+        """
+        The input tokens that the answer to ``count_request`` tells; ``None`` where it tells none.
+        """
+        return None
 
     def is_stream(self, call: Call, content_type: str) -> bool:  # noqa: ARG002  # Most tell it by the type alone.
         """

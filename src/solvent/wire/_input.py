@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from solvent.wire._call import Item
+from solvent.wire._read import mapping
+from solvent.wire._schema import References
 from solvent.wire._text import json_bound, text_bound
 
 CACHE_MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
@@ -72,6 +74,14 @@ class Input:
         self.images = 0
         self.hidden: str | None = None
         self.cache_marks: list[Any] = []
+
+    @property
+    def cache_writes(self) -> frozenset[str]:
+        """
+        The kinds of cache that the marks ask for; an unknown time to live may be either.
+        """
+        lives = [mapping(mark).get("ttl") or "5m" for mark in self.cache_marks if mark is not None]
+        return frozenset(kind for ttl in lives for kind in ((ttl,) if ttl in ("1h", "5m") else ("1h", "5m")))
 
     def message(self, message: Any) -> Item:
         """
@@ -157,19 +167,43 @@ class Input:
             self.tokens_max += json_bound(value)
         return value
 
+    def references(self, schema: Any) -> None:
+        """
+        What the references of a schema add at Google, whose models read what they refer to in their place.
+
+        Source:
+            https://ai.google.dev/api/generate-content, ``responseJsonSchema`` ("cyclic references are unrolled to a
+            limited degree"), and the recorded test_google_validated_accepts_what_auto_accepts, read 2026-11-22.
+        """
+        added = References(mapping(schema)).tokens_max
+        self.tokens_max += added or 0
+        if added is None:
+            self.hide("a schema that refers to itself")
+
     def hide(self, reason: str) -> None:
         self.hidden = self.hidden or reason
 
     def _document(self, part: Mapping[str, Any]) -> None:
         source = part.get("source")
         kind = source.get("type") if isinstance(source, dict) else None
-        if isinstance(source, dict) and kind == "text":
-            self.json(part)
+        if (isinstance(source, dict) and kind == "text") or (source is None and part.get("document")):
+            self.json(part)  # Of the second form are Cohere's, in tool results.
         elif isinstance(source, dict) and kind == "content":
             self.fields(source)
             self.json({key: value for key, value in part.items() if key != "source"})
         else:
             self.hide("a document")
+
+
+def head_of(request: Mapping[str, Any], model: str, *, without: frozenset[str]) -> Item:
+    """
+    What a request has beside its messages: every field but those that the model never reads.
+    """
+    fields = {key: without_marks(value) for key, value in request.items() if key not in without and value is not None}
+    return Item(json_bound(fields) if fields else _NO_FIELDS, 0, {"model": model, **fields})
+
+
+_NO_FIELDS = json_bound({})
 
 
 def _is_plain_text(part: Any) -> bool:

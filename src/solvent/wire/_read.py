@@ -4,11 +4,16 @@ Strict reading of what requests and replies say: a count is a whole number, or i
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from solvent._amounts import AMOUNT_MAX, check_amount
+from solvent._amounts import AMOUNT_MAX, NANODOLLARS_PER_DOLLAR, check_amount
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+# ``models/NAME:verb`` at Google, ``model/NAME/verb`` at Amazon, where a name may have colons and slashes of its own.
+# What a user has tuned or deployed keeps the word before it, for it is none of the models of that name.
+_MODEL_IN_PATH = re.compile(r"(?:^|/)(?:models?/|(?=(?:endpoints|tunedModels)/))(.+?)(?::[A-Za-z]+|/[a-z-]+)$")
+_ATTEMPT = re.compile(r"attempt=([0-9]{1,6})\b")
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -53,6 +58,22 @@ def count(source: Mapping[str, Any], name: str) -> int:
     return 0 if value is None else check_amount(name, value)
 
 
+def dollars(source: Mapping[str, Any], name: str) -> int | None:
+    """
+    An amount of dollars that a reply tells, in nanodollars, rounded up; ``None`` when it is missing or null.
+
+    Raises:
+        ValueError: It is no amount: boolean, text, negative, or above what a ledger holds.
+    """
+    value = source.get(name)
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value <= AMOUNT_MAX // NANODOLLARS_PER_DOLLAR:
+        raise ValueError(f"{name} must be an amount of dollars, got {_show(value)}")
+    exact = Decimal(repr(value)) * NANODOLLARS_PER_DOLLAR  # A float by its shortest decimal text.
+    return int(exact.to_integral_value(ROUND_CEILING))
+
+
 def model_name(request: Mapping[str, Any], otherwise: str | None = None) -> str:
     """
     The model that a request names.
@@ -66,6 +87,25 @@ def model_name(request: Mapping[str, Any], otherwise: str | None = None) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"model must be the name of a model, got {_show(name)}")
     return name
+
+
+def path_model(path: str) -> str:
+    """
+    The model that a path names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    found = _MODEL_IN_PATH.search(path)
+    return model_name({"model": found[1] if found else None})
+
+
+def path_with(path: str, model: str) -> str:
+    """
+    A path that names a model, under another one.
+    """
+    found = _MODEL_IN_PATH.search(path)
+    return path if found is None else path[: found.start(1)] + model + path[found.end(1) :]
 
 
 def cap(request: Mapping[str, Any], name: str) -> int | None:
@@ -104,9 +144,13 @@ def retry_count(headers: Mapping[str, str]) -> int:
     Which attempt this is by the client's own count, 0 for the first.
 
     Source:
-        openai 3.54.0 and anthropic 2.12.0, ``_base_client.py``: header ``x-stainless-retry-count``, read 2026-11-21.
+        openai 3.54.0 and anthropic 2.12.0, ``_base_client.py``: header ``x-stainless-retry-count``, read 2026-11-21;
+        botocore 1.44.5, ``handlers.py``: header ``amz-sdk-request``, which counts from 1, read 2026-11-22.
     """
     value = headers.get("x-stainless-retry-count", "")
+    attempt = _ATTEMPT.search(headers.get("amz-sdk-request", ""))
+    if attempt is not None:
+        return max(int(attempt[1]) - 1, 0)
     return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0
 
 

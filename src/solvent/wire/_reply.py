@@ -29,8 +29,10 @@ class Reply:
     usage_raw: Mapping[str, Any] | None = None
     model: str | None = None
     tier: str | None = None
+    region: str | None = None
     error: str | None = None
     problem: str | None = None
+    charged_nanodollars: int | None = None
     done = False
     begun = False
     cut_at_length = False
@@ -70,8 +72,23 @@ class Reply:
         """
         raise NotImplementedError
 
+    def charged(self, raw: Mapping[str, Any]) -> int | None:  # noqa: ARG002  # Most tell their counts alone.
+        """
+        What the provider says that it charges, in nanodollars; ``None`` where it does not say.
+
+        Raises:
+            ValueError: It is no amount.
+        """
+        return None
+
     def tool_calls(self) -> int:
         raise NotImplementedError
+
+    def decoded(self, body: bytes) -> Any:
+        """
+        A plain reply's body; ``None`` when it is no JSON.
+        """
+        return decoded(body)
 
     def add_usage(self, raw: object) -> None:
         if isinstance(raw, dict) and raw:
@@ -85,7 +102,8 @@ class Reply:
         """
         source = mapping(raw)
         otherwise = self.error or (f"http_{self.status}" if self.status >= 400 else "error")
-        self.error = safe_name(source.get("type")) or safe_name(source.get("code")) or otherwise
+        named = (safe_name(source.get(name)) for name in ("type", "code", "status"))
+        self.error = next(filter(None, named), otherwise)
 
     def add_names(self, source: Mapping[str, Any]) -> None:
         self.model = text(source.get("model")) or self.model
@@ -95,15 +113,18 @@ class Reply:
         if self.status >= 400 and self.error is None:
             self.error = f"http_{self.status}"
         tool_calls = self.tool_calls()
+        usage = self._checked_usage()
         return Reading(
-            usage=self._checked_usage(),
+            usage=usage,
             problem=self.problem,
             model=self.model,
             tier=self.tier,
+            region=self.region,
             complete=complete,
             cut_at_length=self.cut_at_length,
             output_begun=self.begun,
             tool_calls=tool_calls,
+            charged_nanodollars=self.charged_nanodollars,
             error=self.error,
         )
 
@@ -117,6 +138,7 @@ class Reply:
             usage.check()
             if self.begun and not usage.input_tokens:  # Seen in a real reply with two tool calls.
                 raise ValueError("a reply with output must have read more than 0 tokens")
+            self.charged_nanodollars = self.charged(self.usage_raw)
         except ValueError as exc:
             self.problem = str(exc)
             return None
@@ -144,7 +166,7 @@ class BodyReader:
         if self._size > REPLY_BYTES_MAX:
             reply.problem = f"the reply is above {REPLY_BYTES_MAX} bytes"
         else:
-            body = mapping(decoded(b"".join(self._chunks)))
+            body = mapping(reply.decoded(b"".join(self._chunks)))
             if body.get("error") or reply.status >= 400:
                 reply.add_error(body.get("error") if isinstance(body.get("error"), dict) else body)
             reply.body(body)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from solvent.wire._call import Call
+from solvent.wire._read import mapping
 
 
 def encoded(request: Mapping[str, Any]) -> bytes:
@@ -31,6 +32,25 @@ def with_changes(call: Call, *, model: str | None, cap: str, output_tokens_max: 
     if output_tokens_max is not None:
         changes[cap] = output_tokens_max
     return encoded({**call.request, **changes}) if changes else None
+
+
+def only_fields(call: Call, names: frozenset[str], *, beside: frozenset[str]) -> dict[str, Any] | None:
+    """
+    The named fields of a request; ``None`` where it has others that are not among those beside them.
+    """
+    given = {name: value for name, value in call.request.items() if value is not None}
+    return None if given.keys() - names - beside else {name: value for name, value in given.items() if name in names}
+
+
+def told(body: bytes, name: str) -> int | None:
+    """
+    A whole number that a reply tells at its top; ``None`` where it tells none.
+    """
+    try:
+        value = mapping(msgspec.json.decode(body)).get(name)
+    except (ValueError, RecursionError):  # DecodeError and UnicodeDecodeError are kinds of ValueError.
+        return None
+    return value if type(value) is int and value > 0 else None
 
 
 def refusal_type(code: str, types: Mapping[str, str], *, otherwise: str) -> str:

@@ -12,15 +12,36 @@ from typing import Any
 from solvent._amounts import Usage
 from solvent.wire._call import Call, Item, Reader, Reading, ServerTool, WireFormat
 from solvent.wire._input import Input, without_marks
-from solvent.wire._read import cap, count, listed, mapping, model_name, objects, retry_count, text
+from solvent.wire._read import (
+    cap,
+    count,
+    listed,
+    mapping,
+    model_name,
+    objects,
+    path_model,
+    path_with,
+    retry_count,
+    text,
+)
 from solvent.wire._reply import Reply, reader
-from solvent.wire._request import refusal_type, with_changes
+from solvent.wire._request import encoded, only_fields, refusal_type, told, with_changes
+from solvent.wire._vertex import asked_tier, path_region
 
 # Fields that the model never reads and that do not shape the prompt. ``system`` and ``tools`` are walked on their own.
 _NOT_PROMPT = frozenset(
     {
         "cache_control", "context_management", "inference_geo", "max_tokens", "messages", "metadata", "model",
         "service_tier", "speed", "stop_sequences", "stream", "system", "temperature", "top_k", "top_p",
+    }
+)  # fmt: skip
+
+# What may be asked how many tokens it is. Source: anthropic 2.12.0, ``types/beta/message_count_tokens_params.py``, read
+# 2026-11-22.
+_COUNTED = frozenset(
+    {
+        "cache_control", "context_management", "messages", "model", "output_config", "speed", "system", "thinking",
+        "tool_choice", "tools",
     }
 )  # fmt: skip
 
@@ -34,6 +55,11 @@ _SERVER_TOOLS = {
     "web_fetch_": "web_fetch",
     "web_search_": "web_search",
 }
+# The versions of these from this day on run code to sift what they find, and where one of them is declared, no code is
+# charged. Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool, "Code execution is
+# free when used with web search or web fetch", read 2026-11-22.
+_SIFTING_TOOLS = ("web_fetch_", "web_search_")
+_SIFTING_SINCE = "20260209"
 _ERROR_TYPES = {
     "budget_exceeded": "billing_error",
     "budget_held": "rate_limit_error",
@@ -50,8 +76,8 @@ class AnthropicMessages(WireFormat):
 
     name = "anthropic-messages"
 
-    def describe(self, request: Mapping[str, Any], *, provider: str, path: str, headers: Mapping[str, str]) -> Call:  # noqa: ARG002
-        model = model_name(request)
+    def describe(self, request: Mapping[str, Any], *, provider: str, path: str, headers: Mapping[str, str]) -> Call:
+        model = path_model(path) if provider == "vertex" else model_name(request)
         if not isinstance(request.get("messages"), list):
             raise ValueError("messages must be a list")
         pieces = Input()
@@ -67,9 +93,9 @@ class AnthropicMessages(WireFormat):
             format=self.name,
             provider=provider,
             model=model,
-            tier="fast" if request.get("speed") == "fast" else text(request.get("service_tier")),
-            region=text(request.get("inference_geo")),
-            stream=bool(request.get("stream")),
+            tier=_tier(request, provider, headers),
+            region=text(request.get("inference_geo")) or path_region(path),
+            stream=bool(request.get("stream")) or path.endswith(":streamRawPredict"),
             head=head,
             tools=len(tools),
             items=items,
@@ -81,7 +107,7 @@ class AnthropicMessages(WireFormat):
             hidden_input=pieces.hidden,
             server_tools=_server_tools(request, tools),
             unbounded=_unbounded(request, tools),
-            cache_writes=_cache_writes(pieces.cache_marks),
+            cache_writes=pieces.cache_writes,
             retry=retry_count(headers),
             request=request,
         )
@@ -94,7 +120,22 @@ class AnthropicMessages(WireFormat):
         output_tokens_max: int | None = None,
         own_cap: str = "",  # noqa: ARG002  # The format has one cap, so there is nothing to choose.
     ) -> bytes | None:
-        return with_changes(call, model=model, cap="max_tokens", output_tokens_max=output_tokens_max)
+        in_path = call.provider == "vertex"
+        return with_changes(
+            call, model=None if in_path else model, cap="max_tokens", output_tokens_max=output_tokens_max
+        )
+
+    def path_for(self, path: str, *, model: str) -> str:
+        return path_with(path, model)
+
+    def count_request(self, call: Call, path: str) -> tuple[str, bytes] | None:
+        asked = only_fields(call, _COUNTED, beside=_NOT_PROMPT)
+        if asked is None or call.provider != "anthropic" or not path.endswith("messages"):
+            return None
+        return f"{path}/count_tokens", encoded(asked)
+
+    def read_count(self, body: bytes) -> int | None:
+        return told(body, "input_tokens")
 
     def reader(self, call: Call, *, status: int, stream: bool) -> Reader:
         return reader(_MessageReply(call, status), stream=stream)
@@ -107,6 +148,12 @@ class AnthropicMessages(WireFormat):
         kind = refusal_type(code, _ERROR_TYPES, otherwise="invalid_request_error")
         error = {**metadata, "type": kind, "message": message, "code": code}
         return {"type": "error", "error": error, "request_id": metadata.get("request_id")}
+
+
+def _tier(request: Mapping[str, Any], provider: str, headers: Mapping[str, str]) -> str | None:
+    if request.get("speed") == "fast":
+        return "fast"
+    return text(request.get("service_tier")) or asked_tier(provider, headers)
 
 
 def _head(pieces: Input, request: Mapping[str, Any], model: str) -> Item:
@@ -128,18 +175,6 @@ def _head(pieces: Input, request: Mapping[str, Any], model: str) -> Item:
     return Item(pieces.tokens_max - tokens, pieces.images - images, value)
 
 
-def _cache_writes(marks: list[Any]) -> frozenset[str]:
-    """
-    The kinds that the marks ask for; an unknown time to live may be either.
-    """
-    kinds: set[str] = set()
-    for mark in marks:
-        if mark is not None:
-            ttl = mapping(mark).get("ttl") or "5m"
-            kinds |= {ttl} if ttl in ("1h", "5m") else {"1h", "5m"}
-    return frozenset(kinds)
-
-
 def _is_structured(request: Mapping[str, Any]) -> bool:
     form = mapping(request.get("output_config")).get("format") or request.get("output_format")
     return form is not None or mapping(request.get("tool_choice")).get("type") in ("any", "tool")
@@ -150,6 +185,10 @@ def _tool_kind(tool: object) -> str:
     return kind if isinstance(kind, str) else "custom" if kind is None else repr(kind)
 
 
+def _sifts(kind: str) -> bool:
+    return kind.startswith(_SIFTING_TOOLS) and kind.rpartition("_")[2] >= _SIFTING_SINCE
+
+
 def _server_tools(request: Mapping[str, Any], tools: list[Any]) -> tuple[ServerTool, ...]:
     found = []
     for tool in objects(tools):
@@ -157,6 +196,8 @@ def _server_tools(request: Mapping[str, Any], tools: list[Any]) -> tuple[ServerT
         for start, name in _SERVER_TOOLS.items():
             if kind.startswith(start):
                 found.append(ServerTool(name=name, calls_max=cap(tool, "max_uses")))
+        if _sifts(kind):  # Each use may run code as often as it likes: four times in one recorded reply.
+            found.append(ServerTool(name="code_execution", calls_max=None))
     if request.get("mcp_servers"):
         found.append(ServerTool(name="mcp", calls_max=None))
     return tuple(found)
@@ -190,6 +231,7 @@ class _MessageReply(Reply):
         super().__init__(call, status)
         self._calls = 0
         self._final = False
+        self._has_container = False
 
     def event(self, name: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002  # The body repeats the name.
         kind = body.get("type")
@@ -240,7 +282,23 @@ class _MessageReply(Reply):
             cache_write_1h_tokens=wrote_1h,
             reasoning_tokens=count(mapping(raw.get("output_tokens_details")), "thinking_tokens"),
             web_searches=count(mapping(raw.get("server_tool_use")), "web_search_requests"),
+            code_sessions=int(self._ran_code()),
             tool_calls=self._calls,
+        )
+
+    def _ran_code(self) -> bool:
+        """
+        Whether a container is charged, which is done when files are put into it, too.
+
+        Source:
+            https://platform.claude.com/docs/en/about-claude/pricing, "Code execution tool", and recorded replies,
+            which name the container; read 2026-11-22.
+        """
+        kinds = [_tool_kind(tool) for tool in objects(self.call.request.get("tools"))]
+        if any(map(_sifts, kinds)):
+            return False
+        return self._has_container or (
+            any(kind.startswith("code_execution_") for kind in kinds) and _uploads(self.call.request)
         )
 
     def _is_own(self, turn: Mapping[str, Any]) -> bool:
@@ -268,15 +326,33 @@ class _MessageReply(Reply):
     def _end(self, source: Mapping[str, Any]) -> None:
         if source.get("stop_reason") == "max_tokens":
             self.cut_at_length = True
+        self._has_container = self._has_container or bool(source.get("container"))
 
     def _usage(self, raw: object) -> None:
         self.add_usage(raw)
         source = mapping(raw)
         self.tier = "fast" if source.get("speed") == "fast" else text(source.get("service_tier")) or self.tier
+        # The other hosts of these models tell the region by their addresses.
+        geo = text(source.get("inference_geo")) if self.call.provider == "anthropic" else None
+        self.region = self.region if geo in (None, "not_available") else geo
 
     def _block(self, block: Mapping[str, Any]) -> None:
         self.begun = True
-        self._calls += block.get("type") == "tool_use"
+        kind = block.get("type")
+        self._calls += kind == "tool_use"
+        ran = block.get("name") if kind == "server_tool_use" else None
+        self._has_container = self._has_container or (isinstance(ran, str) and ran.endswith("code_execution"))
+
+
+def _uploads(request: Mapping[str, Any]) -> bool:
+    """
+    Whether files of a request are put into a container.
+    """
+    return any(
+        part.get("type") == "container_upload"
+        for message in objects(request.get("messages"))
+        for part in objects(message.get("content"))
+    )
 
 
 def _turn(raw: Mapping[str, Any], *, asked_1h: bool) -> tuple[int, int, int, int, int]:

@@ -5,17 +5,27 @@ Source:
     openai 3.54.0, ``types/chat``, and the recorded exchanges of ten hosts, read 2026-11-21.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from solvent._amounts import Usage
-from solvent.wire._call import Call, Item, Reader, Reading, ServerTool, WireFormat
-from solvent.wire._input import Input, without_marks
-from solvent.wire._read import all_written, cap, count, listed, mapping, merged, model_name, objects, retry_count, text
-from solvent.wire._reply import Reply, reader
+from solvent.wire._call import Call, Item, Reader, ServerTool, WireFormat
+from solvent.wire._chat_reply import ChatReply
+from solvent.wire._input import Input, head_of
+from solvent.wire._openai import (
+    asked_model,
+    asking_for_usage,
+    choices,
+    is_usage_asked,
+    more_than_asked,
+    path_with_model,
+    searched_files,
+    searches_by_itself,
+)
+from solvent.wire._read import cap, listed, mapping, objects, retry_count, text
+from solvent.wire._reply import reader
 from solvent.wire._request import encoded, openai_refusal
 from solvent.wire._text import json_bound
+from solvent.wire._vertex import asked_tier, path_region
 
 # Fields that the model never reads and that do not shape the prompt.
 _NOT_PROMPT = frozenset(
@@ -30,20 +40,12 @@ _CAPS = ("max_completion_tokens", "max_tokens")
 # Hosts that know one cap only: Mistral answers 422 to the other, DeepSeek reads past it.
 # Source: github.com/editor-code-assistant/eca/issues/231, read 2026-11-21.
 _ONLY_MAX_TOKENS = frozenset({"deepseek", "mistral"})
-# Hosts that always tell the usage of a stream and refuse to be asked.
-# Source: github.com/avante-corp/avante.nvim/issues/2347 and the recorded Mistral stream, read 2026-11-21.
-_USAGE_UNASKED = frozenset({"mistral"})
+_GOOGLE = frozenset({"gemini", "vertex"})
 _PLAIN_TOOLS = frozenset({"custom", "function"})
 # Tools that the host runs inside the call. Source: recorded exchanges of Groq, OpenRouter and Z.AI, checked 2026-11-21.
 _SERVER_TOOLS = frozenset(
     {"browser_search", "code_interpreter", "openrouter:web_search", "retrieval", "web_search", "web_search_preview"}
 )
-# Models that search or run tools by themselves, known by their names.
-_SEARCHING_MODEL = re.compile(r"(?:^|/)(?:gpt-.*-search|sonar)|:online$")
-_COMPOUND_MODEL = re.compile(r"(?:^|/)compound")
-# Settings under which the host may answer with another model, at another price.
-_OTHER_MODELS = {"models": "fallback models", "plugins": "plugins", "preset": "a preset"}
-_DEPLOYMENT = re.compile(r"(?:^|/)deployments/([^/]+)/")
 
 
 class OpenAIChat(WireFormat):
@@ -54,37 +56,37 @@ class OpenAIChat(WireFormat):
     name = "openai-chat"
 
     def describe(self, request: Mapping[str, Any], *, provider: str, path: str, headers: Mapping[str, str]) -> Call:
-        deployment = _DEPLOYMENT.search(path)  # Azure names the model in the path.
-        model = model_name(request, deployment[1] if deployment else None)
+        model = asked_model(request, path)
         pieces = Input()
+        tools = listed(request, "tools") + listed(request, "functions")
         if not isinstance(request.get("messages"), list):
             raise ValueError("messages must be a list")
         try:
             items = tuple([_item(pieces, message) for message in request["messages"]])
-            head = _head(request, model)
+            head = head_of(request, model, without=_NOT_PROMPT)
+            if provider in _GOOGLE:
+                head = _with_references(pieces, head, request, tools)
         except RecursionError:
             raise ValueError("messages must not be nested this deeply") from None
-        stream = bool(request.get("stream"))
-        tools = listed(request, "tools") + listed(request, "functions")
-        asked = not stream or provider in _USAGE_UNASKED or _include_usage(request)
         return Call(
             format=self.name,
             provider=provider,
             model=model,
-            tier=text(request.get("service_tier")),
-            stream=stream,
+            tier=text(request.get("service_tier")) or asked_tier(provider, headers),
+            region=path_region(path),
+            stream=bool(request.get("stream")),
             head=head,
             tools=len(tools),
             items=items,
             output_tokens_max=_cap(request, provider),
             structured_output=_is_structured(request),
-            choices=_choices(request),
+            choices=choices(request),
             hidden_input=pieces.hidden,
             server_tools=_server_tools(request, model, tools),
-            unbounded=_unbounded(request, model, tools),
+            unbounded=(*_unbounded(request, model, tools), *searched_files(request["messages"], provider)),
             cache_writes=None,
             retry=retry_count(headers),
-            usage_asked=asked,
+            usage_asked=is_usage_asked(request, provider),
             request=request,
         )
 
@@ -98,12 +100,15 @@ class OpenAIChat(WireFormat):
             used = [name for name in _caps(call.provider) if call.request.get(name) is not None]
             own = "max_tokens" if call.provider in _ONLY_MAX_TOKENS else own_cap or "max_completion_tokens"
             changes.update(dict.fromkeys(used or [own], output_tokens_max))
-        if not call.usage_asked:
-            changes["stream_options"] = {**mapping(call.request.get("stream_options")), "include_usage": True}
+        changes.update(asking_for_usage(call))
         return encoded({**call.request, **changes}) if changes else None
 
     def reader(self, call: Call, *, status: int, stream: bool) -> Reader:
-        return reader(_ChatReply(call, status), stream=stream)
+        searched = searches_by_itself(call.request, call.model)
+        return reader(ChatReply(call, status, searched=searched), stream=stream)
+
+    def path_for(self, path: str, *, model: str) -> str:
+        return path_with_model(path, model)
 
     def refusal(self, *, code: str, message: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         return openai_refusal(code=code, message=message, metadata=metadata)
@@ -115,18 +120,12 @@ def _item(pieces: Input, message: Any) -> Item:
     return pieces.message(message)
 
 
-def _head(request: Mapping[str, Any], model: str) -> Item:
-    fields = {
-        key: without_marks(value) for key, value in request.items() if key not in _NOT_PROMPT and value is not None
-    }
-    return Item(json_bound(fields) if fields else _NO_FIELDS, 0, {"model": model, **fields})
-
-
-_NO_FIELDS = json_bound({})
-
-
-def _include_usage(request: Mapping[str, Any]) -> bool:
-    return mapping(request.get("stream_options")).get("include_usage") is True
+def _with_references(pieces: Input, head: Item, request: Mapping[str, Any], tools: list[Any]) -> Item:
+    before = pieces.tokens_max
+    for tool in objects(tools):
+        pieces.references(mapping(tool.get("function") or tool).get("parameters"))
+    pieces.references(mapping(mapping(request.get("response_format")).get("json_schema")).get("schema"))
+    return Item(head.tokens_max + pieces.tokens_max - before, head.images, head.value)
 
 
 def _caps(provider: str) -> tuple[str, ...]:
@@ -146,15 +145,6 @@ def _cap(request: Mapping[str, Any], provider: str) -> int | None:
     return max(known) + (json_bound(prediction) if prediction is not None else 0)
 
 
-def _choices(request: Mapping[str, Any]) -> int:
-    value = request.get("n")
-    if value is None:
-        return 1
-    if type(value) is not int or not 0 <= value <= 2**16:
-        raise ValueError(f"n must be a small whole number of choices, got {value!r:.60}")
-    return max(value, 1)
-
-
 def _is_structured(request: Mapping[str, Any]) -> bool:
     """
     Whether a shorter reply would be a broken one. With a prediction a shorter cap is none, so it counts as well.
@@ -170,9 +160,10 @@ def _is_structured(request: Mapping[str, Any]) -> bool:
 
 def _server_tools(request: Mapping[str, Any], model: str, tools: list[Any]) -> tuple[ServerTool, ...]:
     found = []
-    if _searches_by_itself(request, model):
+    if searches_by_itself(request, model):
         found.append(ServerTool(name="web_search", calls_max=None))
-    if request.get("search_parameters") is not None or request.get("search_settings") is not None:
+    search = request.get("search_parameters")  # xAI's, which it may switch off.
+    if (search is not None and mapping(search).get("mode") != "off") or request.get("search_settings") is not None:
         found.append(ServerTool(name="web_search", calls_max=None))
     for tool in tools:
         kind = mapping(tool).get("type")
@@ -183,20 +174,14 @@ def _server_tools(request: Mapping[str, Any], model: str, tools: list[Any]) -> t
     return tuple(found)
 
 
-def _searches_by_itself(request: Mapping[str, Any], model: str) -> bool:
-    return request.get("web_search_options") is not None or _SEARCHING_MODEL.search(model) is not None
-
-
 def _unbounded(request: Mapping[str, Any], model: str, tools: list[Any]) -> tuple[str, ...]:
-    found = [f"{what} of the host" for name, what in _OTHER_MODELS.items() if request.get(name)]
+    found = more_than_asked(request, model)
     modalities = request.get("modalities")
     for modality in modalities if isinstance(modalities, list) else ():
         if modality != "text":
             found.append(f"output of kind {modality!r:.60}")
     if request.get("audio") is not None and not found:
         found.append("output of kind 'audio'")
-    if _COMPOUND_MODEL.search(model):
-        found.append("a compound of models, each at its own price")
     if request.get("deferred"):
         found.append("a deferred completion")
     for tool in tools:
@@ -205,114 +190,3 @@ def _unbounded(request: Mapping[str, Any], model: str, tools: list[Any]) -> tupl
         if not known:
             found.append(f"a tool of type {kind!r:.60}")
     return tuple(found)
-
-
-class _ChatReply(Reply):
-    """
-    A chat completion as it becomes known.
-    """
-
-    MARK = re.compile(rb'"(?:error|finish_reason|name|usage)"\s*:\s*[^n\s]')  # Many hosts write all of them as null.
-    MARKS = (b"[DONE]", b"event: error")
-
-    def __init__(self, call: Call, status: int) -> None:
-        super().__init__(call, status)
-        self._calls: set[tuple[Any, ...]] = set()
-        self._finished: set[Any] = set()
-
-    def event(self, name: str, body: Mapping[str, Any]) -> None:
-        self.add_names(body)
-        self._add_usages(body)
-        if body.get("error") or name == "error":
-            self.add_error(body.get("error") or body)
-        for choice in objects(body.get("choices")):
-            delta = mapping(choice.get("delta"))
-            self.begun = self.begun or any(value for key, value in delta.items() if key != "role")
-            self._add_tool_calls(choice.get("index"), delta)
-            self._add_finish(choice)
-
-    def body(self, body: Mapping[str, Any]) -> None:
-        self.add_names(body)
-        self._add_usages(body)
-        for number, choice in enumerate(objects(body.get("choices"))):
-            self.begun = True
-            self._add_tool_calls(number, mapping(choice.get("message")), whole=True)
-            self._add_finish(choice)
-
-    def tool_calls(self) -> int:
-        return len(self._calls)
-
-    def reading(self, *, complete: bool) -> Reading:
-        return super().reading(complete=complete or 0 < len(self._finished) >= self.call.choices)
-
-    def usage(self, raw: Mapping[str, Any]) -> Usage | None:
-        searched = _searches_by_itself(self.call.request, self.call.model)
-        return _usage(raw, searched=searched, tool_calls=self.tool_calls())
-
-    def _add_usages(self, body: Mapping[str, Any]) -> None:
-        self.add_usage(body.get("usage"))
-        if "x_groq" in body:
-            self.add_usage(mapping(body["x_groq"]).get("usage"))
-        for choice in objects(body.get("choices")):
-            if "usage" in choice:  # Moonshot tells it there.
-                self.add_usage(choice["usage"])
-
-    def _add_finish(self, choice: Mapping[str, Any]) -> None:
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str):
-            index = choice.get("index")
-            self._finished.add(index if isinstance(index, int) else len(self._finished))
-            self.begun = self.begun or reason != "error"
-            self.cut_at_length = self.cut_at_length or reason == "length"
-
-    def _add_tool_calls(self, choice: object, message: Mapping[str, Any], *, whole: bool = False) -> None:
-        if not message.get("tool_calls") and not message.get("function_call"):
-            return
-        choice = choice if isinstance(choice, int) else 0
-        for number, tool_call in enumerate(objects(message.get("tool_calls"))):
-            if whole:
-                self._calls.add((choice, number))
-            elif mapping(tool_call.get("function") or tool_call.get("custom")).get("name"):
-                self._calls.add((choice, *self._key(tool_call)))
-        if mapping(message.get("function_call")).get("name"):
-            self._calls.add((choice, "function_call"))
-
-    def _key(self, tool_call: Mapping[str, Any]) -> tuple[Any, ...]:
-        """
-        What tells one call from another: hosts number them, or name them, or give all the number 0, or do neither.
-        """
-        index, id = tool_call.get("index"), text(tool_call.get("id"))
-        return (index, id) if isinstance(index, int) or id else ("nth", len(self._calls))
-
-
-# Other names than OpenAI's. Source: recorded replies of DeepSeek, Mistral and Together, in this order, read 2026-11-21.
-_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
-
-
-def _usage(raw: Mapping[str, Any], *, searched: bool, tool_calls: int) -> Usage | None:
-    if raw.get("prompt_tokens") is None and raw.get("completion_tokens") is None:
-        return None
-    read, written, total = (count(raw, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
-    if raw.get("completion_tokens") is None and total < read:
-        raise ValueError("completion_tokens is missing")
-    details = mapping(raw.get("prompt_tokens_details"))
-    output_details = mapping(raw.get("completion_tokens_details"))
-    reasoning = count(output_details, "reasoning_tokens")
-    written, reasoning = all_written(written, reasoning, read=read, total=total)
-    audio_cached = mapping(details.get("cached_tokens_details"))
-    searched_for = mapping(merged(raw.get("server_tool_use"), raw.get("server_tool_use_details")))
-    cached = [count(details, "cached_tokens"), *[count(raw, name) for name in _CACHED if name in raw]]
-    return Usage(
-        input_tokens=read,
-        output_tokens=written,
-        cache_read_tokens=max(cached),
-        cache_write_5m_tokens=count(details, "cache_write_tokens"),
-        reasoning_tokens=reasoning,
-        audio_input_tokens=count(details, "audio_tokens"),
-        audio_output_tokens=count(output_details, "audio_tokens"),
-        audio_cache_read_tokens=count(audio_cached, "audio_tokens"),
-        # A model that searches by itself bills a search a request and does not tell it.
-        # Source: community.openai.com/t/1369991 (such a model always searches), read 2026-11-21.
-        web_searches=max(count(searched_for, "web_search_requests"), int(searched)),
-        tool_calls=tool_calls,
-    )
