@@ -15,12 +15,14 @@ import importlib.util
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MethodType
 from typing import Literal
 
 import aiohttp
@@ -30,6 +32,10 @@ from yarl import URL
 PATIENCE_SECONDS = 30
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "proxy-authorization"}
+
+
+# What a server in the process of the tests sends is no call of theirs, whatever is put around it meanwhile.
+_REQUEST = aiohttp.ClientSession._request
 
 
 class Watched:
@@ -180,6 +186,7 @@ class Recorder(Watched):
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             max_field_size=1 << 20,
         ) as self._session:
+            self._session._request = MethodType(_REQUEST, self._session)  # type: ignore[method-assign]  # As above.
             yield
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -302,15 +309,26 @@ class RealModel:
     model: str = "smollm2-135m"
 
     def counted(self) -> Counted:
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=PATIENCE_SECONDS) as reply:
-            lines = reply.read().decode().splitlines()
-        values = dict(line.split() for line in lines if line.startswith("llamacpp:"))
-        fresh, cached, output = (
-            int(float(values[f"llamacpp:{name}_total"]))
-            for name in ("prompt_tokens", "prompt_tokens_cached", "tokens_predicted")
+        fresh, cached, output = self._metrics(
+            "prompt_tokens_total", "prompt_tokens_cached_total", "tokens_predicted_total"
         )
         # Its first number leaves out what it read from its cache.
         return Counted(input_tokens=fresh + cached, cached_tokens=cached, output_tokens=output)
+
+    def at_rest(self) -> Counted:
+        """
+        What it counted once it has finished with all clients, those that left among them.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        while any(self._metrics("requests_processing", "requests_deferred")):
+            assert time.monotonic() < until, "the model does not come to rest"
+        return self.counted()
+
+    def _metrics(self, *names: str) -> tuple[int, ...]:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=PATIENCE_SECONDS) as reply:
+            lines = reply.read().decode().splitlines()
+        values = dict(line.split() for line in lines if line.startswith("llamacpp:"))
+        return tuple(int(float(values[f"llamacpp:{name}"])) for name in names)
 
 
 def why_no_real_model() -> str | None:

@@ -16,6 +16,8 @@ from solvent._records import CallRecord
 from solvent.cli import app
 from solvent.policy._read import read_policy
 from solvent.stores import open_store
+from solvent.wire import FORMATS
+from solvent.wire._paths import PAID
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -112,3 +114,12 @@ def test_the_readmes_example_runs(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("402 Error code: 402 - run:agent.py-")
     assert "To go on: raise the limit (--usd)." in done.stdout
+
+
+def test_every_format_has_its_line_with_its_paths():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", page("docs/reference/formats.md"), flags=re.M)
+    assert [name for name, _ in rows] == sorted(FORMATS)
+    told = dict(rows)
+    for path, name in PAID:
+        verb = re.split(r"[:/]", path)[-1]
+        assert re.search(rf"[`:/]{re.escape(verb)}[`/]", told[name]), path

@@ -24,7 +24,10 @@ Fakes = Callable[..., Fake]
 SPEAKS = ("--", "sh", "-c", "echo it ran; exit 5")
 USAGE = "Usage: python -m solvent run [OPTIONS] [COMMAND]...\nTry 'python -m solvent run --help' for help.\n\n"
 NO_COMMAND = "no command given; write it after the options: solvent run --usd 2 -- python agent.py"
-A_PRICE = "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10"
+A_PRICE = (
+    "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10, "
+    "or MODEL=OTHER for the price of another model"
+)
 A_TIME = "a length of time such as 30s, 10m or 1h30m"
 A_COUNT = "a whole number such as 200, 500k or 2M"
 A_URL = "an https URL (http only on this machine) without credentials, query or fragment"

@@ -256,7 +256,8 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     done = machine(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
-    below = ["show", "verify", "expire", "top-up", "set-limit", "export"] if words else ["run", "report", "ledger"]
+    below = ["show", "verify", "expire", "top-up", "set-limit", "export"]
+    below = below if words else ["run", "report", "estimate", "cost", "ledger", "prices"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from solvent import __version__
-from solvent.cli import ledger
+from solvent.cli import ledger, prices
+from solvent.cli.exchanges import cost, estimate
 from solvent.cli.report import report
 from solvent.cli.run import run
 
@@ -25,7 +26,10 @@ app = typer.Typer(
 # Words after the command are the command's own, options among them.
 app.command(context_settings={"allow_interspersed_args": False})(run)
 app.command()(report)
+app.command()(estimate)
+app.command()(cost)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(prices.app, name="prices")
 
 
 @app.callback(invoke_without_command=True)

@@ -4,7 +4,7 @@ What the commands share: which ledger they mean, and how they end when something
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -58,3 +58,17 @@ def opened(url: str) -> Iterator[Store]:
             store.close()
     except SolventError as error:
         fail(error, EXIT_LEDGER)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> list[str]:
+    """
+    The lines of a table, its first row the head; ``right`` are the columns of numbers.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

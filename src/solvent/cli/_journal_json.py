@@ -5,10 +5,8 @@ Every entry has all fields, in the same order; unknown is ``null``. Amounts trav
 them, and times as UTC to the nanosecond.
 """
 
-from collections.abc import Mapping
-
 from solvent._records import CallRecord, Entry, Posting
-from solvent.report._json import Json, account_json, time_json
+from solvent.report._json import Json, account_json, amounts_as_text, time_json
 
 SCHEMA_VERSION = 1
 
@@ -44,18 +42,10 @@ def _field(name: str, value: object) -> object:
         return None
     if name in ("started", "ended"):
         return time_json(value) if isinstance(value, int) else value
-    return _amounts_as_text(value) if name in _AMOUNTS else value
+    return amounts_as_text(value) if name in _AMOUNTS else value
 
 
 _AMOUNTS = ("bound_nanodollars", "bound_parts", "cost_nanodollars", "usage")
-
-
-def _amounts_as_text(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: _amounts_as_text(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_amounts_as_text(part) for part in value]
-    return str(value) if type(value) is int else value
 
 
 def _text(amount: int | None) -> str | None:

@@ -14,7 +14,7 @@ from solvent._amounts import show_seconds
 from solvent._limits import METERS, show_amount
 from solvent._printable import printable
 from solvent._records import Entry
-from solvent.cli._common import EXIT_LEDGER, fail, opened
+from solvent.cli._common import EXIT_LEDGER, aligned, fail, opened
 from solvent.cli._ledger_export import export
 from solvent.cli._ledger_limits import AmountCommand, set_limit, top_up
 from solvent.cli._ledger_options import AsJson, Ledger, OnlyScope, existing, scope_option
@@ -111,7 +111,7 @@ def expire(ledger: Ledger = None, as_json: AsJson = False) -> None:
             [printable(scope), _reservations(counts[scope]), _in_words(amounts)]
             for scope, amounts in sorted(by_scope.items())
         ]
-        print("\n".join(_aligned(rows, right=())))
+        print("\n".join(aligned(rows, right=())))
     else:
         print("nothing to expire: every open reservation is within its time, and its program is alive.")
 
@@ -137,7 +137,7 @@ def _show_open(store: Store, scope: str | None, as_json: bool) -> None:
             age = show_seconds(max(now - entry.at, 0) / 1e9)
             model = printable(entry.call.model_asked or "")
             rows.append([printable(entry.id), printable(entry.scope), model, age, _in_words(_reserved(entry))])
-        print("\n".join(_aligned(rows, right=(3,))))
+        print("\n".join(aligned(rows, right=(3,))))
     else:
         print("nothing is reserved" + (f" under {scope}" if scope else ""))
 
@@ -167,18 +167,7 @@ def _accounts_table(found: Sequence[Standing]) -> list[str]:
         amounts += [one.limit_set] * has_limits + [one.topped_up or None] * has_top_ups
         cells = ["" if amount is None else show_amount(account.meter, amount).split(" ")[0] for amount in amounts]
         rows.append([printable(account.scope), account.meter, account.window or "life", *cells])
-    return _aligned(rows, right=range(3, len(rows[0])))
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if column in right else f"{cell:<{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, right=range(3, len(rows[0])))
 
 
 def _in_words(amounts: Mapping[str, int]) -> str:

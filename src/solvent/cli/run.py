@@ -4,9 +4,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from msgspec.structs import replace
@@ -14,17 +14,14 @@ from msgspec.structs import replace
 from solvent import _amounts
 from solvent._limits import Limit, Meter
 from solvent.cli._common import EXIT_LEDGER, fail, ledger_url
+from solvent.cli._settings import policy_of, usage
 from solvent.errors import SolventError
-from solvent.policy import Policy
-from solvent.prices import UserPrice, parse_price
 from solvent.run._settings import RunSettings, outer_gateway, scope_of_run
 
 if TYPE_CHECKING:
     from solvent.events import Event
     from solvent.run._session import Ended
     from solvent.stores._batcher import Ledger
-
-T = TypeVar("T")
 
 
 def _option(panel: str, help: str, *names: str, metavar: str | None = None) -> Any:  # As typer types its options.
@@ -102,16 +99,16 @@ def run(
         "parallel": parallel,
     }
     try:
-        read = _policy(
-            policy, prices=_usage(lambda: dict(parse_price(text) for text in price or ()), "--price"), wait=wait
-        )
+        read = policy_of(policy, price)
+        if wait is not None:
+            read = replace(read, wait_seconds=usage(lambda: _amounts.seconds(wait, name="--wait")))
         settings = RunSettings(
             command=command,
-            scope=_usage(lambda: scope_of_run(name, command), "--name"),
-            limits=tuple(_usage(lambda: _limits(limits))),
+            scope=usage(lambda: scope_of_run(name, command), "--name"),
+            limits=tuple(usage(lambda: _limits(limits))),
             ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
             policy=read,
-            time_seconds=None if time is None else _usage(lambda: _amounts.seconds(time, name="--time")),
+            time_seconds=None if time is None else usage(lambda: _amounts.seconds(time, name="--time")),
             keys=keys,
             on_refusal=on_refusal,
             report=report,
@@ -127,16 +124,6 @@ def run(
     raise typer.Exit(code)
 
 
-def _usage(read: Callable[[], T], flag: str | None = None) -> T:
-    """
-    What an option says; ``flag`` names it where the error does not.
-    """
-    try:
-        return read()
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=flag) from error
-
-
 def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
     limits = []
     for meter, text in texts.items():
@@ -145,18 +132,6 @@ def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
             read = _amounts.nanodollars if meter == "usd" else _amounts.count
             limits.append(Limit(meter=meter, amount=read(text, name=flag), source=flag))
     return limits
-
-
-def _policy(path: Path | None, *, prices: Mapping[str, UserPrice], wait: str | None) -> Policy:
-    if path is None:
-        policy = Policy()
-    else:
-        from solvent.policy._read import read_policy
-
-        policy = read_policy(path)
-    if wait is not None:
-        policy = replace(policy, wait_seconds=_usage(lambda: _amounts.seconds(wait, name="--wait")))
-    return replace(policy, prices={**policy.prices, **prices})
 
 
 def _of_the_outer_run(*options: object) -> list[str]:

@@ -4,6 +4,7 @@ A report as JSON, version 1 of the schema that stands beside this file in ``sche
 Amounts of money and of meters travel as strings, so that no reader rounds them; plain counts are numbers.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from solvent._amounts import exact_dollars
@@ -106,3 +107,14 @@ def time_json(at_ns: int) -> str:
 
 def _time(at_ns: int | None) -> str | None:
     return None if at_ns is None else time_json(at_ns)
+
+
+def amounts_as_text(value: object) -> object:
+    """
+    A value with every whole number in it as a text, so that no reader rounds it.
+    """
+    if isinstance(value, Mapping):
+        return {name: amounts_as_text(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [amounts_as_text(part) for part in value]
+    return str(value) if type(value) is int else value

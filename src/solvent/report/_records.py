@@ -112,6 +112,11 @@ class Report(Struct, frozen=True, kw_only=True):
     overruns: Share = field(default_factory=Share)
     bounds: Share = field(default_factory=Share)
 
+    def __str__(self) -> str:
+        from solvent.report._terminal import WIDTH_PIPED, render  # Which draws what stands here.
+
+        return render(self, width=WIDTH_PIPED, color=False).rstrip("\n")
+
     @property
     def refusals(self) -> int:
         return sum(refused.count for refused in self.refused)

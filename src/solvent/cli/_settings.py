@@ -1,0 +1,60 @@
+"""
+What commands share that need prices: the options, and the policy that they make.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from solvent.policy import Policy
+from solvent.prices import Prices, parse_price
+
+T = TypeVar("T")
+
+At = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Prices of this day, such as 2026-03-01, or of a time in UTC.")
+]
+PolicyFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Limits and prices from a solvent.yaml.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL=IN/OUT", help="A model's price, dollars per million tokens; may be repeated."),
+]
+
+
+def usage(read: Callable[[], T], flag: str | None = None) -> T:
+    """
+    What an option says; ``flag`` names it where the error does not.
+    """
+    try:
+        return read()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from error
+
+
+def policy_of(path: Path | None, price: list[str] | None) -> Policy:
+    """
+    The policy of a file, or an empty one, with the prices of the command line over it.
+
+    Raises:
+        SettingsError: The file is no policy, or a price names a model that has none.
+    """
+    prices = usage(lambda: dict(parse_price(text) for text in price or ()), "--price")
+    if path is None:
+        Prices.load(prices).check()
+        return Policy(prices=prices)
+    from solvent.policy._read import read_policy  # It needs a YAML reader, which other commands do not.
+
+    return read_policy(path, prices=prices)
+
+
+def time_of(at: str | None) -> datetime:
+    """
+    The time that ``--at`` means, now without it; a time without a zone is UTC.
+    """
+    if at is None:
+        return datetime.now(UTC)
+    found = usage(lambda: datetime.fromisoformat(at), "--at")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
