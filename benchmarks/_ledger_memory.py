@@ -26,7 +26,8 @@ from _ledger_workload import (
 )
 
 from solvent.stores._batcher import Ledger
-from solvent.stores._books import Books, pack
+from solvent.stores._books import Books
+from solvent.stores._lanes import pack
 from solvent.stores.memory import MemoryStore
 
 FLOOR = "floor: lock, compare, subtract; lock, add"

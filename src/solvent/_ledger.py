@@ -53,6 +53,13 @@ def expired(held: Mapping[str, int], so_far: Mapping[str, int]) -> dict[str, int
     return settled(held, {meter: max(amount, held.get(meter, 0)) for meter, amount in so_far.items()})
 
 
+def furthest(so_far: Mapping[str, int], told: Mapping[str, int]) -> dict[str, int]:
+    """
+    What was used so far, by all that was told: use only grows, so the smaller of two was told before and came late.
+    """
+    return {meter: max(so_far.get(meter, 0), told.get(meter, 0)) for meter in so_far.keys() | told.keys()}
+
+
 def overruns(held: Mapping[str, int], booked: Mapping[str, int]) -> dict[str, int]:
     """
     What was booked above what was reserved, of the meters that were reserved.

@@ -9,7 +9,17 @@ from msgspec import Struct
 
 from solvent._amounts import check_amount
 from solvent._limits import check_scope
-from solvent._records import NO_CALL, Account, Balance, CallRecord, State, Terms, check_account, check_amounts
+from solvent._records import (
+    NO_CALL,
+    Account,
+    Balance,
+    CallRecord,
+    State,
+    Terms,
+    check_account,
+    check_amounts,
+    check_field,
+)
 
 TTL_SECONDS_MAX = 366 * 86_400
 ID_CHARACTERS_MAX = 256
@@ -88,7 +98,7 @@ class Reserve(Struct, frozen=True, gc=False, kw_only=True):
 
 class Extend(Struct, frozen=True, gc=False, kw_only=True):
     """
-    The owner is alive; ``so_far`` is what was used until now, by meter.
+    The owner is alive; ``so_far`` is what was used until now, by meter. What comes late takes nothing back.
     """
 
     id: str
@@ -123,6 +133,9 @@ class Release(Struct, frozen=True, gc=False, kw_only=True):
     id: str
     reason: str
     call: CallRecord = NO_CALL
+
+    def __post_init__(self) -> None:
+        check_field("reason", self.reason)
 
 
 class Note(Struct, frozen=True, gc=False, kw_only=True):
@@ -159,6 +172,7 @@ class TopUp(Struct, frozen=True, gc=False, kw_only=True):
         _check_id(self.id)
         check_account(self.account)
         check_amount(f"top-up of {self.account.meter}", self.amount)
+        check_field("reason", self.reason)
 
 
 class SetLimit(Struct, frozen=True, gc=False, kw_only=True):
@@ -178,6 +192,7 @@ class SetLimit(Struct, frozen=True, gc=False, kw_only=True):
         check_account(self.account)
         if self.limit is not None:
             check_amount(f"limit of {self.account.meter}", self.limit)
+        check_field("reason", self.reason)
 
 
 Operation = Reserve | Extend | Settle | Release | Note | TopUp | SetLimit
@@ -201,8 +216,8 @@ class Refusal(Struct, frozen=True, gc=False, kw_only=True):
         charge, balance: That charge, and its account as it stands.
         balances: Every account of the request as it stands, in the order of its charges, then those that the store
             itself limits.
-        open_count: Open reservations that hold amounts in the failing account.
-        own: Of what is reserved in each account, how much the request's own ``within`` hold.
+        open_count: Open reservations that hold amounts in the failing account, in the window that counts now.
+        own: Of what is reserved in each account now, how much the request's own ``within`` hold.
     """
 
     charge: Charge

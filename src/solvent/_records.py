@@ -7,7 +7,7 @@ Records form no cycles, so the garbage collector need not look at them (``gc=Fal
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
-from msgspec import Struct
+from msgspec import Struct, json, msgpack
 
 from solvent._amounts import AMOUNT_MAX, check_amount
 from solvent._limits import METERS, check_scope, check_window
@@ -26,7 +26,10 @@ Kind = Literal[
     "settle",
     "top_up",
 ]
+_INTEGER_MAX = 2**63 - 1  # Of the columns of a database.
 CHARGES_MAX = 256  # 16 segments of a path × 16 accounts each.
+
+_encoder = msgpack.Encoder()
 
 
 Place = tuple[str, str]  # A scope and a window kind: every meter of the calls that are charged to it is counted there.
@@ -100,6 +103,23 @@ class CallRecord(Struct, frozen=True, gc=False, kw_only=True):
     started: int | None = None  # Nanoseconds since 1970, UTC.
     ended: int | None = None
     status: str | None = None  # The HTTP status, or what came in its place: "cut", "client_gone", "not_sent".
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: A field is nothing that every store can keep.
+        """
+        if self.decision not in (None, "admitted", "refused"):
+            raise ValueError(f"decision must be admitted or refused, got {self.decision!r:.300}")
+        try:  # At once what is right at once, for field by field takes five times as long.
+            _encoder.encode(self)
+            largest = max(self.bound_nanodollars or 0, self.cost_nanodollars or 0, self.attempt or 0)
+            if largest <= _INTEGER_MAX and (self.started or 0) <= _INTEGER_MAX and (self.ended or 0) <= _INTEGER_MAX:
+                return
+        except (OverflowError, TypeError, UnicodeEncodeError):
+            pass
+        for name in self.__struct_fields__:
+            check_field(name, getattr(self, name))
 
 
 NO_CALL = CallRecord()
@@ -194,6 +214,21 @@ def check_amounts(what: str, amounts: Mapping[str, int]) -> None:
 
 
 _METERS = frozenset(METERS)
+
+
+def check_field(name: str, value: object) -> None:
+    """
+    Raises:
+        ValueError: It is nothing that every store can keep: half a character, or an integer of more than 64 bits.
+    """
+    if type(value) is int and not -_INTEGER_MAX <= value <= _INTEGER_MAX:
+        raise ValueError(f"{name} must be within -(2^63 - 1) and 2^63 - 1, got {value}")
+    try:
+        json.encode(value)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} must be text that UTF-8 can write, got {value!r:.300}") from error
+    except TypeError as error:
+        raise ValueError(f"{name} must be what JSON can write, got {value!r:.300}") from error
 
 
 def check_account(account: Account) -> None:

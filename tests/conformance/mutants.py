@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from solvent._limits import GAUGES
 from solvent._operations import Refusal, Release, Reserve, Reserved, Settle, TopUp
 from solvent._records import Terms
-from solvent.stores._books import pack
+from solvent.stores._lanes import pack
 from solvent.stores.memory import MemoryStore
 
 
@@ -65,9 +65,10 @@ class TornJournal(MemoryStore):
     Is cut off between a balance and its entry.
     """
 
-    def _write(self, line):
-        if line.kind != "settle":
-            super()._write(line)
+    def _write(self, line, *about):
+        super()._write(line, *about)
+        if line.kind == "settle":
+            self._journal.lines.pop()
 
 
 class ReleasedOnExpiry(MemoryStore):
@@ -122,8 +123,8 @@ class BorrowingLanes(MemoryStore):
     Takes what does not fit into a meter's lane from the lane beside it, as integers do that have no guard between.
     """
 
-    def _close_as(self, kind, id, known, reserved, spent, overrun, call):
-        return super()._close_as(kind, id, known, reserved, spent - (overrun << 80 if overrun else 0), overrun, call)
+    def _close_as(self, kind, id, known, reserved, spent, above, overrun, call):
+        return super()._close_as(kind, id, known, reserved, spent - (above << 80), above, overrun, call)
 
 
 class RefusedCounts(MemoryStore):
@@ -192,11 +193,11 @@ class SettlesToday(MemoryStore):
     Books a settlement into the window that counts now.
     """
 
-    def _close_as(self, kind, id, known, reserved, spent, overrun, call):
+    def _close_as(self, kind, id, known, reserved, *rest):
         known.plan.move(self._now_ns())
         known.plan.post(known.numbers, reserved)
         known.numbers = known.plan.numbers
-        return super()._close_as(kind, id, known, 0, spent, overrun, call)
+        return super()._close_as(kind, id, known, 0, *rest)
 
 
 class OpenGauge(MemoryStore):

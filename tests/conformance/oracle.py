@@ -155,6 +155,7 @@ class Oracle:
                 for hold in self.holds.values()
                 if hold.state == "open"
                 and balance.account.place in self._places(hold.request)
+                and self._counts(balance.account.window, hold.since)
                 and hold.request.amounts.get(balance.account.meter)
             ]
             self.marks.add("refused: spent" if balance.spent + asked > balance.limit else "refused: only reserved")
@@ -239,7 +240,8 @@ class Oracle:
         if hold.state != "open":
             raise ReservationClosed(id=operation.id, state=hold.state, wanted="extended")
         hold.deadline = self._clock.uptime_ns() + int(operation.ttl_seconds * SECOND)
-        hold.so_far = dict(operation.so_far)
+        for meter, amount in operation.so_far.items():
+            hold.so_far[meter] = max(amount, hold.so_far.get(meter, 0))
         return Done(id=operation.id)
 
     def _change(self, operation):

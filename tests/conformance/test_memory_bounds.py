@@ -56,9 +56,9 @@ def test_what_is_kept_of_closed_calls_is_bounded(store, clock):
     for number in range(20_000):
         call(store, f"{number}")
         clock.advance(seconds=1)
-    assert len(store._closed) == len(store._lines) == KEPT
+    assert len(store._closed) == len(store._journal.lines) == KEPT
     assert len(store._books.tally(MINUTE.place).buckets) < 10_000
-    assert len(store._opening._sums) < 10_000
+    assert len(store._journal._opening._sums) < 10_000
     assert store.verify() is None
     (late,) = store.apply([Release(id="1", reason="late")])
     assert isinstance(late, ReservationNotFound)

@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 from solvent import _ledger
 from solvent._operations import Reserve, Settle
-from solvent.stores._books import Plan, pack, pack_settled
+from solvent.stores._books import Plan
+from solvent.stores._lanes import pack, pack_settled
 from solvent.stores._sqlite_rows import columns_of
 from solvent.stores._sqlite_schema import each, reserving_trigger
 from solvent.stores.sqlite import SQLiteStore

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from solvent.prices._card_file import ModelLine, ProviderLine, matches, read_card_file
+from solvent.prices._card_file import ModelLine, ProviderLine, matches, read_card_file, read_provider
 from solvent.prices._model import ModelPrice, Rule, Variant
 from solvent.prices._overlay import Additions, Overlay, read_overlay
 from solvent.prices._rates import Slot, Slots, Times
@@ -32,6 +32,9 @@ _NOBODY = {"", "litellm"}  # Providers that say nothing: the model's name begins
 class _Limits(msgspec.Struct):
     source: str
     providers: dict[str, dict[str, tuple[int | None, int | None]]]
+
+
+_read_limits = msgspec.json.Decoder(_Limits).decode  # Made once: see ``_card_file.read_provider``.
 
 
 class Card:
@@ -134,7 +137,7 @@ class Card:
 
     def _provider(self, id: str) -> ProviderLine:
         if id not in self._providers:
-            self._providers[id] = msgspec.json.decode(self._lines[self._line_of[id]], type=ProviderLine)
+            self._providers[id] = read_provider(self._lines[self._line_of[id]])
         return self._providers[id]
 
     def _price(self, model: ModelLine, name: str, *, asked: str, own: ProviderLine, owner: ProviderLine) -> ModelPrice:
@@ -209,7 +212,7 @@ def limits_source() -> str:
 
 @cache
 def _limits() -> _Limits:
-    return msgspec.json.decode((DATA / "limits.json").read_bytes(), type=_Limits)
+    return _read_limits((DATA / "limits.json").read_bytes())
 
 
 def _find(provider: ProviderLine, name: str) -> ModelLine | None:

@@ -85,6 +85,12 @@ class ProviderLine(msgspec.Struct):
         return self.models[found] if found < len(self.models) else None
 
 
+# Made here once, as all decoders of types in Solvent: what msgspec 0.22 makes of a type when it first decodes it is not
+# safe from a second thread that begins the same, and such a process crashed.
+read_provider = msgspec.json.Decoder(ProviderLine).decode
+_read_header = msgspec.json.Decoder(Header).decode
+
+
 def digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
@@ -110,7 +116,7 @@ def read_card_file(path: Path, text: bytes | None = None) -> tuple[Header, list[
     """
     try:
         first, _, body = (path.read_bytes() if text is None else text).partition(b"\n")
-        header = msgspec.json.decode(first, type=Header)
+        header = _read_header(first)
         if header.schema != SCHEMA or header.digest != digest(body):
             raise ValueError("something else, or one that is damaged")
     except (OSError, ValueError) as error:

@@ -51,6 +51,9 @@ class _File(msgspec.Struct):
     facts: tuple[Fact, ...]
 
 
+_read_file = msgspec.json.Decoder(_File).decode  # Made once: see ``_card_file.read_provider``.
+
+
 class Overlay:
     """
     The facts, by whom and what they are about.
@@ -152,5 +155,5 @@ def picodollars(dollars: str) -> int:
 
 @cache
 def read_overlay(path: Path = OVERLAY) -> Overlay:
-    file = msgspec.json.decode(path.read_bytes(), type=_File)
+    file = _read_file(path.read_bytes())
     return Overlay(file.facts, file.source)

@@ -33,11 +33,12 @@ def limits_set(entries: Iterable[Entry], limits: dict[Account, int]) -> Iterator
     The entries as they come; meanwhile ``limits`` learns which limits they set.
     """
     for entry in entries:
-        if entry.kind == "set_limit":
-            posting = entry.postings[0]
-            limits.pop(posting.account, None)
-            if posting.limit is not None:
-                limits[posting.account] = posting.limit
+        if entry.kind in ("opening_balance", "set_limit"):
+            for posting in entry.postings:
+                if entry.kind == "set_limit":
+                    limits.pop(posting.account, None)
+                if posting.limit is not None:
+                    limits[posting.account] = posting.limit
         yield entry
 
 
@@ -55,4 +56,27 @@ def first_difference(rebuilt: Sums, kept: Sums) -> str | None:
                     f"{account.scope} {account.meter}{window}: {name} is {found:,}, "
                     f"and the journal adds up to {expected:,}"
                 )
+    return None
+
+
+def limit_difference(by_journal: Mapping[Account, int], kept: Mapping[Account, int]) -> str | None:
+    """
+    The first limit that was set and is not what the journal says, in words.
+    """
+    for account in sorted(kept.keys() | by_journal.keys()):
+        found, expected = kept.get(account), by_journal.get(account)
+        if found != expected:
+            return f"{account.scope} {account.meter}: the limit that was set is {found}, and by the journal {expected}"
+    return None
+
+
+def held_difference(held: Mapping[tuple[Account, int], int], kept: Sums) -> str | None:
+    """
+    The first account in which something else is reserved than open reservations hold, in words.
+    """
+    for key in sorted(kept.keys() | held.keys()):
+        (reserved, *_), expected = kept.get(key, _NOTHING), held.get(key, 0)
+        if reserved != expected:
+            account, _ = key
+            return f"{account.scope} {account.meter}: reserved is {reserved:,}, and open reservations hold {expected:,}"
     return None

@@ -178,8 +178,9 @@ class Ledger:
         with self._start_lock:
             if self._sweeper is None:
                 arguments = weakref.ref(self), self._over, self._sweep_seconds
-                self._sweeper = threading.Thread(target=_sweep, args=arguments, name="solvent-sweeper", daemon=True)
-                self._sweeper.start()
+                sweeper = threading.Thread(target=_sweep, args=arguments, name="solvent-sweeper", daemon=True)
+                sweeper.start()
+                self._sweeper = sweeper  # Not before, for an interrupt may come between: two of them harm nobody.
 
     def _start_flusher(self) -> None:
         with self._start_lock:

@@ -1,9 +1,8 @@
 """
 The balances of a ledger in memory, and the rule on them.
 
-All meters of a place travel in one integer, a lane each with a guard bit on top: one subtraction and one mask test tell
-whether all of them fit. A lane holds what was used, not what is free, and is far wider than any amount: so nothing that
-is booked above a limit can borrow from the lane beside it.
+An interrupt from the keyboard may come after any call and wherever a loop begins anew. What it must not part is changed
+by one statement that calls nothing; sums that it left half changed are read anew from the journal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,60 +11,11 @@ from typing import overload
 from msgspec import Struct
 
 from solvent._ledger import is_run, limit_in_force
-from solvent._limits import CHECKED_METERS, GAUGES, METERS, span
+from solvent._limits import METERS, span
 from solvent._records import Account, Balance, Place, Terms
+from solvent.stores._lanes import GUARDS, lane, pack_limits, unpack
 
-LANE_BITS = 80  # 2^26 amounts of the largest size fit into a lane, below its guard.
 PLANS_MAX = 4_096
-
-_SHIFTS: dict[str, int] = {meter: position * LANE_BITS for position, meter in enumerate(METERS)}
-_LANE = (1 << (LANE_BITS - 1)) - 1
-_LANES = {meter: _LANE << shift for meter, shift in _SHIFTS.items()}
-_GUARDS = sum(1 << (shift + LANE_BITS - 1) for shift in _SHIFTS.values())
-_WHOLE_LANE = (1 << LANE_BITS) - 1
-_BIAS_OF_LANE = 1 << (LANE_BITS - 2)
-_BIAS = sum(_BIAS_OF_LANE << shift for shift in _SHIFTS.values())
-_NO_LIMITS = sum(_LANES.values()) | _GUARDS
-_GAUGES = sum(_LANES[meter] for meter in GAUGES)
-_CANNOT_OVERRUN = sum(_LANES[meter] for meter in CHECKED_METERS)
-
-
-def pack(amounts: Mapping[str, int]) -> int:
-    packed = 0
-    for meter, amount in amounts.items():
-        packed += amount << _SHIFTS[meter]
-    return packed
-
-
-def unpack(packed: int) -> dict[str, int]:
-    """
-    The amounts that are not 0; they may be negative.
-    """
-    if not packed:
-        return {}
-    biased = packed + _BIAS
-    amounts = {meter: (biased >> shift & _WHOLE_LANE) - _BIAS_OF_LANE for meter, shift in _SHIFTS.items()}
-    return {meter: amount for meter, amount in amounts.items() if amount}
-
-
-def lane(packed: int, meter: str) -> int:
-    return packed >> _SHIFTS[meter] & _LANE
-
-
-def pack_settled(held: int, actual: Mapping[str, int]) -> int:
-    """
-    As ``_ledger.settled`` says.
-    """
-    booked, named = 0, _GAUGES
-    for meter, amount in actual.items():
-        if meter not in GAUGES:
-            booked += amount << _SHIFTS[meter]
-            named |= _LANES[meter]
-    return (held & ~named) + booked
-
-
-def may_overrun(held: int, booked: int) -> bool:
-    return ((held | _CANNOT_OVERRUN | _GUARDS) - booked) & _GUARDS != _GUARDS
 
 
 class Extra(Struct, frozen=True, gc=False, kw_only=True):
@@ -84,6 +34,11 @@ class Extra(Struct, frozen=True, gc=False, kw_only=True):
 
     def limit(self, meter: str, limit: int | None) -> int | None:
         return limit_in_force(limit, override=self.overrides.get(meter), topped_up=lane(self.topped_up, meter))
+
+
+def _extra(overrides: Mapping[str, int], topped_up: int, is_full: bool) -> Extra | None:
+    has_any = overrides or topped_up or is_full
+    return Extra(overrides=overrides, topped_up=topped_up, is_full=is_full) if has_any else None
 
 
 Sums = tuple[int, int, int, Extra | None]  # Used (spent and reserved), spent, overrun: packed.
@@ -120,11 +75,15 @@ class Tally:
         """
         if now_ns < self.until_ns or not self.window:
             return
-        self.first, self.last, self.until_ns = span(self.window, now_ns)
-        counting = [sums for number in range(self.first, self.last + 1) if (sums := self.buckets.get(number))]
-        self.used, self.spent, self.overrun, topped_up = (sum(part) for part in zip([0] * 4, *counting, strict=True))
-        is_full = self.window == "minute" and now_ns < full_until_ns
-        self._set_extra(topped_up, is_full)
+        moved_until_ns = self.until_ns
+        first, last, until_ns = span(self.window, now_ns)
+        counting = [sums for number in range(first, last + 1) if (sums := self.buckets.get(number))]
+        used, spent, overrun, topped_up = (sum(part) for part in zip([0] * 4, *counting, strict=True))
+        extra = _extra(self.overrides, topped_up, self.window == "minute" and now_ns < full_until_ns)
+        moved = first, last, until_ns, used, spent, overrun, extra
+        if self.until_ns == moved_until_ns:  # Else a finalizer has moved it, and may have posted since.
+            # One statement that calls nothing: no interrupt can come in the middle of it.
+            self.first, self.last, self.until_ns, self.used, self.spent, self.overrun, self.extra = moved
 
     def post(self, number: int, used: int, spent: int, overrun: int) -> None:
         if self.window:
@@ -143,14 +102,14 @@ class Tally:
     def top_up(self, number: int, amount: int) -> None:
         self._bucket(number)[3] += amount
         extra = self.extra or Extra(overrides=self.overrides)
-        self._set_extra(extra.topped_up + amount, extra.is_full)
+        self.extra = _extra(self.overrides, extra.topped_up + amount, extra.is_full)
 
     def set_limit(self, meter: str, limit: int | None) -> None:
         self.overrides = {name: value for name, value in self.overrides.items() if name != meter}
         if limit is not None:
             self.overrides[meter] = limit
         extra = self.extra or Extra(overrides=self.overrides)
-        self._set_extra(extra.topped_up, extra.is_full)
+        self.extra = _extra(self.overrides, extra.topped_up, extra.is_full)
 
     def load(self, rows: Iterable[tuple[int, int, int, int, int]], overrides: Mapping[str, int]) -> None:
         """
@@ -162,7 +121,7 @@ class Tally:
             self.buckets[number] = sums
         if not self.window:
             self.used, self.spent, self.overrun, topped_up = self._bucket(0)
-            self._set_extra(topped_up, is_full=False)
+            self.extra = _extra(self.overrides, topped_up, is_full=False)
 
     def forget(self, number: int) -> None:
         """
@@ -170,22 +129,24 @@ class Tally:
         """
         old = [at for at in self.buckets if at < number]
         if all(self.buckets[at][0] == self.buckets[at][1] for at in old):
+            self.forgotten = number  # First: what an interrupt then leaves of them counts no more.
             for at in old:
-                del self.buckets[at]
-            self.forgotten = number
+                self.buckets.pop(at, None)
 
     def sums(self) -> Sums:
         return self.used, self.spent, self.overrun, self.extra
 
+    def counting(self) -> range:
+        """
+        The numbers of the buckets that count now.
+        """
+        return range(self.first, self.last + 1)
+
     def _bucket(self, number: int) -> list[int]:
         sums = self.buckets.get(number)
         if sums is None:
-            sums = self.buckets[number] = [0, 0, 0, 0]
+            sums = self.buckets.setdefault(number, [0, 0, 0, 0])  # A finalizer may have come first.
         return sums
-
-    def _set_extra(self, topped_up: int, is_full: bool) -> None:
-        has_any = bool(self.overrides or topped_up or is_full)
-        self.extra = Extra(overrides=self.overrides, topped_up=topped_up, is_full=is_full) if has_any else None
 
 
 class Plan:
@@ -207,7 +168,7 @@ class Plan:
         for account, limit in zip(terms.accounts, terms.limits, strict=True):
             by_place[account.place][account.meter] = limit
         self._lines = [
-            (tally, _pack_limits(limits), limits) for tally, limits in zip(tallies, self._limits, strict=True)
+            (tally, pack_limits(limits), limits) for tally, limits in zip(tallies, self._limits, strict=True)
         ]
         positions = {place: position for position, place in enumerate(terms.places)}
         self.where = tuple(positions[account.place] for account in terms.accounts)
@@ -226,17 +187,19 @@ class Plan:
         for tally, limits, by_meter in self._lines:
             if tally.extra is not None:
                 limits = _pack_in_force(by_meter, tally.used, tally.extra)
-            if (limits - tally.used - want) & _GUARDS != _GUARDS:
+            if (limits - tally.used - want) & GUARDS != GUARDS:
                 return False
         return True
 
     def post(self, numbers: Sequence[int], used: int, spent: int = 0, overrun: int = 0) -> None:
-        for tally in self._plain:
-            tally.used += used
         if spent or overrun:
             for tally in self._plain:
+                tally.used += used
                 tally.spent += spent
                 tally.overrun += overrun
+        else:
+            for tally in self._plain:
+                tally.used += used
         for position, tally in self._windowed:
             tally.post(numbers[position], used, spent, overrun)
 
@@ -308,7 +271,7 @@ class Books:
     def tally(self, place: Place) -> Tally:
         tally = self.tallies.get(place)
         if tally is None:
-            tally = self.tallies[place] = Tally(place)
+            tally = self.tallies.setdefault(place, Tally(place))  # A finalizer may have come first.
         return tally
 
     def plan(self, terms: Terms) -> Plan:
@@ -352,6 +315,17 @@ def balances_of(tallies: Iterable[Tally]) -> list[Balance]:
     return found
 
 
+def limits_kept(tallies: Iterable[Tally]) -> dict[Account, int]:
+    """
+    The limits that were set.
+    """
+    return {
+        Account(tally.place[0], meter, tally.place[1]): limit
+        for tally in tallies
+        for meter, limit in tally.overrides.items()
+    }
+
+
 def kept(tallies: Iterable[Tally]) -> dict[tuple[Account, int], tuple[int, int, int, int]]:
     """
     Every bucket's reserved, spent, overrun and topped up, account by account.
@@ -363,19 +337,13 @@ def kept(tallies: Iterable[Tally]) -> dict[tuple[Account, int], tuple[int, int, 
             topped_up = tally.extra.topped_up if tally.extra else 0
             buckets = {0: (tally.used, tally.spent, tally.overrun, topped_up)}
         for number, (used, spent, overrun, topped_up) in buckets.items():
+            if number < tally.forgotten:
+                continue
             parts = [unpack(part) for part in (used - spent, spent, overrun, topped_up)]
             for meter in {meter for part in parts for meter in part}:
                 reserved, booked, above, added = (part.get(meter, 0) for part in parts)
                 found[Account(tally.place[0], meter, tally.place[1]), number] = reserved, booked, above, added
     return found
-
-
-def _pack_limits(limits: Mapping[str, int | None]) -> int:
-    packed = _NO_LIMITS
-    for meter, limit in limits.items():
-        if limit is not None:
-            packed -= _LANES[meter] - (limit << _SHIFTS[meter])
-    return packed
 
 
 def _pack_in_force(limits: Mapping[str, int | None], used: int, extra: Extra) -> int:
@@ -384,4 +352,4 @@ def _pack_in_force(limits: Mapping[str, int | None], used: int, extra: Extra) ->
         in_force = {
             meter: None if limit is None else min(limit, lane(used, meter)) for meter, limit in in_force.items()
         }
-    return _pack_limits(in_force)
+    return pack_limits(in_force)

@@ -3,12 +3,14 @@ How operations close reservations and are answered, alike in every store.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from solvent._ledger import first_failing, settled
 from solvent._operations import Charge, Refusal, Release, Reserve, SetLimit, Settle, TopUp
-from solvent._records import NO_CALL, Account, Balance, CallRecord, Kind, State, Terms
+from solvent._records import NO_CALL, Account, CallRecord, Kind, Place, State, Terms
+from solvent.stores._books import Plan
 
 CLOSED_BY: Mapping[Kind, State] = {
     "settle": "settled",
@@ -38,20 +40,30 @@ def closing_call(operation: Settle | Release) -> CallRecord:
     return replace(operation.call, reason=operation.reason) if isinstance(operation, Release) else operation.call
 
 
+class Held(NamedTuple):
+    """
+    What an open reservation holds: in one bucket of each place, by number, the same amounts.
+    """
+
+    buckets: Mapping[Place, int]
+    amounts: Mapping[str, int]
+
+
 def refusal(
     operation: Reserve,
-    balances: tuple[Balance, ...],
+    plan: Plan,
     *,
-    open_in: Callable[[Account], int],
-    held_by: Callable[[str], Reserve | None],
+    open_in: Callable[[Account, range], int],
+    held_by: Callable[[str], Held | None],
 ) -> Refusal:
     """
     The answer to a request that does not fit.
 
     Args:
-        open_in: How many open reservations hold amounts in an account.
-        held_by: The request of an open reservation, by its id.
+        open_in: How many open reservations hold amounts in an account, in these of its buckets.
+        held_by: What an open reservation holds, by its id.
     """
+    balances, counting = plan.all_balances(), {tally.place: tally.counting() for tally in plan.tallies}
     balance = first_failing(operation.amounts, balances)
     assert balance is not None, "the packed rule refused what the plain one admits"
     account = balance.account
@@ -60,10 +72,12 @@ def refusal(
         Charge(account=account, amount=operation.amounts.get(account.meter, 0), limit=balance.limit),
     )
     own: dict[Account, int] = {}
-    for request in filter(None, map(held_by, operation.within)):
-        for other in (balance.account for balance in balances if balance.account.place in request.terms.places):
-            own[other] = own.get(other, 0) + request.amounts.get(other.meter, 0)
-    return Refusal(charge=charge, balance=balance, balances=balances, open_count=open_in(account), own=own)
+    for held in filter(None, map(held_by, operation.within)):
+        for other in (balance.account for balance in balances):
+            if held.buckets.get(other.place) in counting[other.place]:  # Else it takes no room there any more.
+                own[other] = own.get(other, 0) + held.amounts.get(other.meter, 0)
+    open_count = open_in(account, counting[account.place])
+    return Refusal(charge=charge, balance=balance, balances=balances, open_count=open_count, own=own)
 
 
 def adjustment(operation: TopUp | SetLimit) -> tuple[Kind, Terms, CallRecord]:

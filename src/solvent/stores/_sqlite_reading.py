@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from solvent._limits import METERS
-from solvent._records import Account, Balance, Entry, Place
-from solvent.stores._audit import first_difference, limits_set, rebuild
+from solvent._records import Account, Balance, Entry
+from solvent.stores._audit import first_difference, held_difference, limit_difference, limits_set, rebuild
 from solvent.stores._books import Tally, balances_of
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_mirror import load
@@ -90,36 +90,28 @@ def _difference(reader: Any) -> str | None:
             if any(amounts):
                 kept[Account(scope, meter, window), number] = amounts
     return (
-        first_difference(rebuilt, kept) or _limit_difference(reader, set_by_journal) or _held_difference(reader, kept)
+        first_difference(rebuilt, kept)
+        or limit_difference(set_by_journal, _limits(reader))
+        or held_difference(_held(reader), kept)
     )
 
 
-def _limit_difference(reader: Any, by_journal: dict[Account, int]) -> str | None:
-    kept = {
+def _limits(reader: Any) -> dict[Account, int]:
+    return {
         Account(scope, meter, window): limit
         for scope, window, *limits in reader.execute(_ALL_LIMITS)
         for meter, limit in zip(METERS, limits, strict=True)
         if limit is not None
     }
-    for account in sorted(kept.keys() | by_journal.keys()):
-        found, expected = kept.get(account), by_journal.get(account)
-        if found != expected:
-            return f"{account.scope} {account.meter}: the limit that was set is {found}, and by the journal {expected}"
-    return None
 
 
-def _held_difference(reader: Any, kept: dict[tuple[Account, int], tuple[int, ...]]) -> str | None:
+def _held(reader: Any) -> dict[tuple[Account, int], int]:
     """
-    What is reserved has to be what open reservations hold, and nothing else.
+    What open reservations hold, by account and bucket.
     """
-    held: dict[tuple[Place, int, str], int] = {}
+    held: dict[tuple[Account, int], int] = {}
     for scope, window, number, amounts in reader.execute(_HELD):
         for meter, amount in msgspec.json.decode(amounts).items():
-            key = (scope, window), number, meter
+            key = Account(scope, meter, window), number
             held[key] = held.get(key, 0) + amount
-    for (account, number), (reserved, *_) in kept.items():
-        expected = held.pop((account.place, number, account.meter), 0)
-        if reserved != expected:
-            return f"{account.scope} {account.meter}: reserved is {reserved:,}, and open reservations hold {expected:,}"
-    left = next((key for key, amount in held.items() if amount), None)
-    return None if left is None else f"{left[0][0]} {left[2]}: what open reservations hold is not reserved"
+    return held

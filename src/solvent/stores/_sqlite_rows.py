@@ -13,7 +13,7 @@ import msgspec
 from solvent._ledger import postings
 from solvent._limits import METERS
 from solvent._records import Account, CallRecord, Change, Entry, Posting, Terms
-from solvent.stores._books import LANE_BITS
+from solvent.stores._lanes import LANE_BITS
 from solvent.stores._sqlite_schema import CALL_COLUMNS, CHANGES, ONCE, each
 
 _JSON_COLUMNS = frozenset({"bound_parts", "rungs", "usage"})

@@ -6,6 +6,7 @@ where it stopped, and cannot know how long the machine was off: its rolling minu
 them is surely over.
 """
 
+import msgspec
 from msgspec import Struct
 
 from solvent._clock import Clock
@@ -24,6 +25,10 @@ class Anchor(Struct, frozen=True, kw_only=True):
     boot_id: str
     offset_ns: int
     full_until_ns: int = 0
+
+
+# Made once: what msgspec 0.22 makes of a type when it first decodes it is not safe from a second thread that does.
+read_anchor = msgspec.json.Decoder(Anchor).decode
 
 
 def anchored(clock: Clock, *, last: Anchor | None = None, newest_ns: int = 0) -> Anchor:

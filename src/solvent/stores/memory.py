@@ -4,11 +4,11 @@ The ledger in this process's memory: for tests, for observing, and for programs 
 
 import os
 import secrets
+import sys
 import threading
 import weakref
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from types import FrameType
 from typing import Any
 
 from msgspec.structs import replace
@@ -31,34 +31,22 @@ from solvent._operations import (
     Settle,
     TopUp,
 )
-from solvent._records import Account, Balance, CallRecord, Entry, Kind, State
+from solvent._records import Balance, CallRecord, Entry, Kind
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
-from solvent.stores._audit import first_difference, rebuild
-from solvent.stores._books import Books, Plan, balances_of, kept, may_overrun, pack, pack_settled
+from solvent.stores._books import Books, balances_of
 from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal
-from solvent.stores._lines import Line, Opening
+from solvent.stores._known import NO_OVERRUN, About, Known, Reservation
+from solvent.stores._lanes import may_overrun, pack, pack_settled
+from solvent.stores._lines import Journal, Line
 from solvent.stores._protocol import under
 from solvent.stores._time import anchored
 
 ENTRIES_MAX = 65_536  # Older ones become part of the opening balance.
 CLOSED_MAX = 65_536  # Closed reservations whose answers are still known.
-_FOLDED_BETWEEN = 4_096
-_MINUTES_KEPT_SECONDS = 3_600
 
-
-class _Reservation:
-    __slots__ = ("deadline_ns", "held", "numbers", "overrun", "plan", "request", "run_total", "so_far", "state")
-
-    def __init__(self, request: Reserve, plan: Plan, held: int, deadline_ns: int) -> None:
-        self.request = request
-        self.plan = plan
-        self.numbers = plan.numbers
-        self.held = held
-        self.deadline_ns = deadline_ns
-        self.state: State = "open"
-        self.so_far: Mapping[str, int] = {}
-        self.overrun: Mapping[str, int] = {}
-        self.run_total: int | None = None
+# An entry that is being made: its line, what it is about, of a closing what is above the reservation; and the entry in
+# the middle of which it is made, by a finalizer or a signal handler.
+_Change = tuple[Line, About, Mapping[str, int], "_Change | None"]
 
 
 class MemoryStore:
@@ -66,6 +54,9 @@ class MemoryStore:
     A store that lives and ends with its process; the rule itself, under one lock.
 
     Its memory is bounded, but for one sum a place: the journal keeps the last entries and the sum of those before.
+
+    An operation first looks, and then makes its entry: by one assignment, so that an interrupt from the keyboard comes
+    before it or after it. Where one comes after it, whoever asks next finishes what the entry says.
     """
 
     url = "memory://"
@@ -87,19 +78,17 @@ class MemoryStore:
             TopUp: self._adjust,
             SetLimit: self._adjust,
         }
-        self._open: dict[str, _Reservation] = {}
-        self._closed: OrderedDict[str, _Reservation] = OrderedDict()
-        self._notes: OrderedDict[tuple[str, str], None] = OrderedDict()  # By kind and id.
-        self._adjusted: dict[str, TopUp | SetLimit] = {}  # All that there were: people make them.
-        self._opened: OrderedDict[str, tuple[int, Line]] = OrderedDict()
-        self._lines: deque[Line] = deque()
-        self._opening = Opening()
-        self._entries_max, self._closed_max = entries_max, closed_max
+        self._known = Known(closed_max=closed_max)
+        self._open, self._closed = self._known.open, self._known.closed
+        self._journal = Journal(self._books, lines_max=entries_max, runs_max=closed_max)
+        self._pending: _Change | None = None
         self._key = secrets.token_bytes(32)
         _stores.add(self)
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         with self._lock:
+            if self._pending is not None:
+                self._recover()
             return [self._apply_one(operation) for operation in operations]
 
     def _apply_one(self, operation: Operation) -> Answer | SolventError:
@@ -119,10 +108,8 @@ class MemoryStore:
             plan.move(uptime_ns + self._offset_ns)
         want = pack(operation.amounts)
         if not plan.fits(want):
-            return refusal(operation, plan.all_balances(), open_in=self._open_in, held_by=self._held_by)
-        plan.post(plan.numbers, want)
+            return refusal(operation, plan, open_in=self._known.open_in, held_by=self._known.held_by)
         deadline_ns = uptime_ns + int(operation.ttl_seconds * SECOND_NS)
-        self._open[id] = _Reservation(operation, plan, want, deadline_ns)
         line = Line(
             at=uptime_ns + self._offset_ns,
             kind="reserve",
@@ -133,10 +120,10 @@ class MemoryStore:
             reserved=want,
             call=operation.call,
         )
-        self._write(line)
+        self._write(line, Reservation(operation, plan, want, deadline_ns))
         return Reserved(id=id, state="open", balances=plan.standing())
 
-    def _repeated(self, operation: Reserve, known: _Reservation) -> Reserved:
+    def _repeated(self, operation: Reserve, known: Reservation) -> Reserved:
         request = known.request
         if not operation.is_same(request.scope, request.terms.accounts, request.amounts):
             raise IdConflict(id=operation.id)
@@ -149,12 +136,17 @@ class MemoryStore:
         known = self._open.get(id)
         if known is None:
             return self._close_again(operation)
-        kind, held, call = closing_kind(operation), known.held, closing_call(operation)
-        booked = pack_settled(held, operation.actual) if isinstance(operation, Settle) else 0
+        held, overrun, above = known.held, NO_OVERRUN, 0
+        kind: Kind
+        if isinstance(operation, Settle):
+            kind, booked, call = "settle", pack_settled(held, operation.actual), operation.call
+        else:
+            kind, booked, call = "release", 0, closing_call(operation)
         if may_overrun(held, booked):
             amounts = known.request.amounts
-            known.overrun = _ledger.overruns(amounts, booked_by(operation, amounts))
-        return self._close_as(kind, id, known, -held, booked, pack(known.overrun), call)
+            overrun = _ledger.overruns(amounts, booked_by(operation, amounts))
+            above = pack(overrun)
+        return self._close_as(kind, id, known, -held, booked, above, overrun, call)
 
     def _close_again(self, operation: Settle | Release) -> Closed:
         """
@@ -172,22 +164,24 @@ class MemoryStore:
         held = known.request.amounts
         booked = booked_by(operation, held)
         change = _ledger.correction(held, _ledger.expired(held, known.so_far), booked)
-        known.overrun = _ledger.overruns(held, booked)
-        spent, overrun = pack(change.spent), pack(change.overrun)
-        return self._close_as("correct", operation.id, known, 0, spent, overrun, closing_call(operation))
+        overrun = _ledger.overruns(held, booked)
+        spent, above = pack(change.spent), pack(change.overrun)
+        return self._close_as("correct", operation.id, known, 0, spent, above, overrun, closing_call(operation))
 
     def _close_as(
-        self, kind: Kind, id: str, known: _Reservation, reserved: int, spent: int, overrun: int, call: CallRecord
+        self,
+        kind: Kind,
+        id: str,
+        known: Reservation,
+        reserved: int,
+        spent: int,
+        above: int,
+        overrun: Mapping[str, int],
+        call: CallRecord,
     ) -> Closed:
         plan, now_ns = known.plan, self._now_ns()
         if plan.is_windowed:
             plan.move(now_ns)
-        plan.post(known.numbers, reserved + spent, spent, overrun)
-        known.state, known.run_total = CLOSED_BY[kind], plan.run_total()
-        self._open.pop(id, None)
-        self._closed[id] = known
-        if len(self._closed) > self._closed_max:
-            self._closed.popitem(last=False)
         line = Line(
             at=now_ns,
             kind=kind,
@@ -197,14 +191,14 @@ class MemoryStore:
             numbers=known.numbers,
             reserved=reserved,
             spent=spent,
-            overrun=overrun,
-            run_total=known.run_total,
+            overrun=above,
+            run_total=plan.run_total(spent),
             call=call,
         )
-        self._write(line)
+        self._write(line, known, overrun)
         return self._answer(id, known)
 
-    def _answer(self, id: str, known: _Reservation) -> Closed:
+    def _answer(self, id: str, known: Reservation) -> Closed:
         return Closed(
             id=id,
             state=known.state,
@@ -220,12 +214,13 @@ class MemoryStore:
             if closed is None:
                 raise ReservationNotFound(id=operation.id)
             raise ReservationClosed(id=operation.id, state=closed.state, wanted="extended")
-        known.deadline_ns = self._clock.uptime_ns() + int(operation.ttl_seconds * SECOND_NS)
-        known.so_far = operation.so_far
+        deadline_ns = self._clock.uptime_ns() + int(operation.ttl_seconds * SECOND_NS)
+        so_far = _ledger.furthest(known.so_far, operation.so_far)
+        known.deadline_ns, known.so_far = deadline_ns, so_far
         return Done(id=operation.id)
 
     def _note(self, operation: Note) -> Done:
-        if (operation.kind, operation.id) not in self._notes:
+        if (operation.kind, operation.id) not in self._known.notes:
             numbers = (0,) * len(operation.terms.places) if operation.terms else ()
             line = Line(
                 at=self._now_ns(),
@@ -236,14 +231,11 @@ class MemoryStore:
                 numbers=numbers,
                 call=operation.call,
             )
-            self._notes[operation.kind, operation.id] = None
-            if len(self._notes) > self._closed_max:
-                self._notes.popitem(last=False)
-            self._write(line)
+            self._write(line, operation)
         return Done(id=operation.id)
 
     def _adjust(self, operation: TopUp | SetLimit) -> Done:
-        known = self._adjusted.get(operation.id)
+        known = self._known.adjusted.get(operation.id)
         if known is not None:
             if replace(operation, reason="") != replace(known, reason=""):
                 raise IdConflict(id=operation.id)
@@ -253,13 +245,6 @@ class MemoryStore:
         account = operation.account
         tally = self._books.tally(account.place)
         tally.move(now_ns)
-        topped_up = 0
-        if isinstance(operation, TopUp):
-            topped_up = pack({account.meter: operation.amount})
-            tally.top_up(tally.last, topped_up)
-        else:
-            tally.set_limit(account.meter, operation.limit)
-        self._adjusted[operation.id] = operation
         line = Line(
             at=now_ns,
             kind=kind,
@@ -267,26 +252,28 @@ class MemoryStore:
             scope=account.scope,
             terms=terms,
             numbers=(tally.last,),
-            topped_up=topped_up,
+            topped_up=pack({account.meter: operation.amount}) if isinstance(operation, TopUp) else 0,
             call=call,
         )
-        self._write(line)
+        self._write(line, operation)
         return Done(id=operation.id)
 
     def expire(self) -> int:
         with self._lock:
+            self._recover()
             now = self._clock.uptime_ns()
-            due = [(id, known) for id, known in self._open.items() if known.deadline_ns < now]
+            due = [(id, known) for id, known in list(self._open.items()) if known.deadline_ns < now]
             for id, known in due:
                 held = known.request.amounts
                 booked = _ledger.expired(held, known.so_far)
-                known.overrun = _ledger.overruns(held, booked)
+                overrun = _ledger.overruns(held, booked)
                 call = _ledger.expired_call(known.request.call, ended=self._now_ns())
-                self._close_as("expire", id, known, -known.held, pack(booked), pack(known.overrun), call)
+                self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
             return len(due)
 
     def balances(self, scope: str | None = None) -> list[Balance]:
         with self._lock:
+            self._recover()
             now_ns = self._now_ns()
             tallies = [tally for tally in self._books.tallies.values() if under(tally.place[0], scope)]
             for tally in tallies:
@@ -295,25 +282,19 @@ class MemoryStore:
 
     def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
         with self._lock:
-            opening, first = list(self._opening.entries(scope)), self._opening.count + 1
-            lines = list(islice(self._lines, max(after - self._opening.count, 0), None))
-        yield from (entry for entry in opening if entry.seq > after)
-        for seq, line in enumerate(lines, max(first, after + 1)):
-            if under(line.scope, scope):
-                yield line.entry(seq)
+            self._recover()
+            entries = self._journal.entries(scope, after)
+        yield from entries
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock:
-            found = self._opened.get(scope) if scope is not None else next(reversed(self._opened.values()), None)
-            return None if found is None else found[1].entry(found[0])
+            self._recover()
+            return self._journal.last_opened(scope)
 
     def verify(self) -> str | None:
         with self._lock:
-            forgotten = {tally.place: tally.forgotten for tally in self._books.tallies.values()}
-            entries = [line.entry(seq) for seq, line in enumerate(self._lines, 1)]
-            found = [posting for entry in (*self._opening.entries(None), *entries) for posting in entry.postings]
-            journal = rebuild(posting for posting in found if posting.bucket >= forgotten.get(posting.account.place, 0))
-            return first_difference(journal, kept(self._books.tallies.values()))
+            self._recover()
+            return self._journal.difference([(known.buckets(), known.held) for known in self._open.values()])
 
     def fingerprint_key(self) -> bytes:
         return self._key
@@ -324,37 +305,56 @@ class MemoryStore:
     def _now_ns(self) -> int:
         return self._clock.uptime_ns() + self._offset_ns
 
-    def _write(self, line: Line) -> None:
-        self._lines.append(line)
-        if line.kind == "open":
-            self._opened.pop(line.scope, None)
-            self._opened[line.scope] = self._opening.count + len(self._lines), line
-            if len(self._opened) > self._closed_max:
-                self._opened.popitem(last=False)
-        if len(self._lines) > self._entries_max:
-            self._opening.add(self._lines.popleft())
-            if not self._opening.count % _FOLDED_BETWEEN:
-                self._forget_minutes()
-
-    def _forget_minutes(self) -> None:
+    def _write(self, line: Line, about: About, overrun: Mapping[str, int] = NO_OVERRUN) -> None:
         """
-        Drop seconds that are long over; one that is still in the journal stays.
+        Make an entry, and change what it says.
         """
-        oldest = self._lines[0].at // SECOND_NS - _MINUTES_KEPT_SECONDS
-        minutes = [tally for tally in self._books.tallies.values() if tally.window == "minute"]
-        for tally in minutes:
-            tally.forget(oldest)
-        self._opening.forget({tally.place: tally.forgotten for tally in minutes})
+        journal, before = self._journal, self._pending
+        self._pending = change = line, about, overrun, before  # Now it is made.
+        journal.lines.append(line)
+        if isinstance(about, Reservation):
+            about.plan.post(line.numbers, line.reserved + line.spent, line.spent, line.overrun)
+        elif isinstance(about, TopUp):
+            self._books.tally(about.account.place).top_up(line.numbers[0], line.topped_up)
+        elif isinstance(about, SetLimit):
+            self._books.tally(about.account.place).set_limit(about.account.meter, about.limit)
+        elif about.kind == "open":
+            journal.open_run(line)
+        self._known.learn(line, about, overrun)
+        if len(journal.lines) > journal.lines_max:
+            journal.fold()
+        if self._pending is change:
+            self._pending = before
 
-    def _held_by(self, id: str) -> Reserve | None:
-        known = self._open.get(id)
-        return None if known is None else known.request
+    def _recover(self) -> None:
+        """
+        Finish the entries that were cut off.
+        """
+        change = last = self._pending
+        if change is None or self._is_writing():
+            return
+        cut_off: list[_Change] = []
+        while change is not None:
+            cut_off.append(change)
+            change = change[-1]
+        for line, about, overrun, _ in reversed(cut_off):
+            self._journal.append_once(line)
+            self._known.learn(line, about, overrun)
+        self._journal.fold()
+        self._journal.restore({place for line, *_ in cut_off if line.terms for place in line.terms.places})
+        if self._pending is last:
+            self._pending = None
 
-    def _open_in(self, account: Account) -> int:
-        return sum(
-            account.place in known.request.terms.places and bool(known.request.amounts.get(account.meter))
-            for known in self._open.values()
-        )
+    def _is_writing(self) -> bool:
+        """
+        Whether this thread is in the middle of an entry already, which it will finish by itself.
+        """
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            if frame.f_code is MemoryStore._write.__code__ and frame.f_locals["self"] is self:
+                return True
+            frame = frame.f_back
+        return False
 
 
 _stores: "weakref.WeakSet[MemoryStore]" = weakref.WeakSet()

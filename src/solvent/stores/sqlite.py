@@ -39,8 +39,9 @@ from solvent.errors import (
     SolventError,
     StoreUnavailable,
 )
-from solvent.stores._books import Plan, may_overrun, pack, pack_settled
-from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal
+from solvent.stores._books import Plan
+from solvent.stores._closing import CLOSED_BY, Held, adjustment, booked_by, closing_call, closing_kind, refusal
+from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._owner import is_alive, this_process
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_mirror import Mirror
@@ -58,7 +59,7 @@ from solvent.stores._sqlite_rows import (
     read_terms,
 )
 from solvent.stores._sqlite_schema import ONCE_KINDS
-from solvent.stores._time import Anchor, anchored
+from solvent.stores._time import Anchor, anchored, read_anchor
 
 _KNOWN = (
     "SELECT state, so_far, amounts, scope, contents, buckets, reserving, closing FROM reservation "
@@ -150,7 +151,7 @@ class SQLiteStore:
             repeated = self._repeated(operation, plan)
             if repeated is not None:
                 return repeated
-            return refusal(operation, plan.all_balances(), open_in=self._open_in, held_by=self._held_by)
+            return refusal(operation, plan, open_in=self._open_in, held_by=self._held_by)
         numbers = plan.numbers
         buckets = self._mirror.buckets(plan, numbers)
         made = _Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
@@ -246,15 +247,14 @@ class SQLiteStore:
         )
 
     def _extend(self, operation: Extend) -> Done:
-        so_far, deadline = json_text(operation.so_far), self._deadline(operation.ttl_seconds)
-        connection = self._file.connection
-        connection.execute(
-            "UPDATE reservation SET deadline = ?, so_far = ? WHERE id = ? AND state = 'open'",
-            (deadline, so_far, operation.id),
-        )
-        if not connection.changes():
-            known = self._known(operation.id)
+        known = self._known(operation.id)
+        if known.state != "open":
             raise ReservationClosed(id=operation.id, state=known.state, wanted="extended")
+        so_far = json_text(_ledger.furthest(known.so_far, operation.so_far))
+        self._file.connection.execute(
+            "UPDATE reservation SET deadline = ?, so_far = ? WHERE id = ?",
+            (self._deadline(operation.ttl_seconds), so_far, operation.id),
+        )
         return Done(id=operation.id)
 
     def _note(self, operation: Note) -> Done:
@@ -351,7 +351,7 @@ class SQLiteStore:
         return known
 
     def _find(self, id: str) -> _Reservation | None:
-        row = self._file.row(_KNOWN, id)
+        row = self._file.row(_KNOWN, id) if id.isprintable() else None  # The driver could not even ask for some others.
         if row is None:
             return None
         state, so_far, amounts, scope, contents, buckets, reserving, closing = row
@@ -367,7 +367,7 @@ class SQLiteStore:
         """
         with self._file.transaction():
             row = self._file.row("SELECT value FROM meta WHERE key = 'anchor'")
-            last = None if row is None else msgspec.json.decode(row[0], type=Anchor)
+            last = None if row is None else read_anchor(row[0])
             newest: Any = self._file.connection.execute("SELECT at FROM entry ORDER BY seq DESC LIMIT 1").get
             anchor = anchored(self._clock, last=last, newest_ns=newest or 0)
             if anchor != last:
@@ -380,17 +380,18 @@ class SQLiteStore:
     def _deadline(self, ttl_seconds: float) -> int:
         return self._clock.uptime_ns() + int(ttl_seconds * SECOND_NS)
 
-    def _held_by(self, id: str) -> Reserve | None:
+    def _held_by(self, id: str) -> Held | None:
         known = self._find(id)
         if known is None or known.state != "open":
             return None
-        return Reserve(id=id, scope=known.scope, terms=known.terms, amounts=known.amounts)
+        return Held(dict(zip(known.terms.places, known.numbers, strict=True)), known.amounts)
 
-    def _open_in(self, account: Account) -> int:
+    def _open_in(self, account: Account, counting: range) -> int:
         rows = self._file.rows(
             "SELECT count(*) FROM reservation JOIN entry ON seq = reserving, json_each(entry.buckets) AS touched "
             "JOIN bucket ON bucket.id = touched.value JOIN place ON place.id = bucket.place "
-            f"WHERE state = 'open' AND (place.scope, place.window) = (?, ?) AND entry.reserved_{account.meter} > 0",
-            *account.place,
+            f"WHERE state = 'open' AND (place.scope, place.window) = (?, ?) AND number BETWEEN ? AND ? "
+            f"AND entry.reserved_{account.meter} > 0",
+            *(*account.place, counting[0], counting[-1]),
         )
         return int(rows[0][0])

@@ -195,6 +195,14 @@ class Closing:
         expire(ledger, clock)
         assert sums(ledger.store) == (0, 60, 0)
 
+    def test_use_that_is_told_late_takes_nothing_back(self, ledger: Face, clock: ManualClock) -> None:
+        ledger.do(reserve("a", 60))
+        for so_far in ({"usd": 70}, {"usd": 65, "tokens": 5}, {}, {"tokens": 4}):
+            ledger.do(Extend(id="a", ttl_seconds=120, so_far=so_far))
+        expire(ledger, clock)
+        assert sums(ledger.store) == (0, 70, 10)
+        assert sums(ledger.store, TOKENS) == (0, 5, 0)
+
     @pytest.mark.parametrize("way", ["settle", "settle at more", "release", "expire", "correct"])
     def test_the_gauge_of_open_calls_closes_at_0_on_every_path(
         self, ledger: Face, clock: ManualClock, way: str

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from solvent._operations import Charge, Extend, Reserve, SetLimit, Settle, TopUp
-from solvent._records import Account, Terms
+from solvent._operations import Charge, Extend, Release, Reserve, Reserved, SetLimit, Settle, TopUp
+from solvent._records import Account, CallRecord, Terms
+from solvent.errors import ReservationNotFound
 from solvent.testing._asking import RUN, USD, everything, is_admitted, one, reserve, sums
 from solvent.testing._faces import Face
 
@@ -44,6 +45,23 @@ WINDOWS: dict[str, Callable[[str], object]] = {
     "reserve": lambda window: one("a", Account(RUN, "usd", window), 1),
     "top-up": lambda window: TopUp(id="a", account=Account(RUN, "usd", window), amount=1),
     "limit": lambda window: SetLimit(id="a", account=Account(RUN, "usd", window), limit=1),
+}
+# What a record may not hold, for a database could not: half of a character, and more than 64 bits.
+FIELDS: dict[str, Callable[[], object]] = {
+    "model_asked": lambda: CallRecord(model_asked="\ud800"),
+    "status": lambda: CallRecord(status="half \ud83d"),
+    "usage": lambda: CallRecord(usage={"\udfff": 1}),
+    "bound_parts": lambda: CallRecord(bound_parts=[{"part": "\ud800"}]),
+    "rungs": lambda: CallRecord(rungs=["wait", "\ud800"]),
+    "cost_nanodollars": lambda: CallRecord(cost_nanodollars=2**63),
+    "bound_nanodollars": lambda: CallRecord(bound_nanodollars=2**64),
+    "attempt": lambda: CallRecord(attempt=2**100),
+    "started": lambda: CallRecord(started=-(2**64)),
+    "ended": lambda: CallRecord(ended=2**63),
+    "decision": lambda: replace(CallRecord(), decision="perhaps"),
+    "reason ": lambda: Release(id="a", reason="\ud800"),
+    "reason  ": lambda: TopUp(id="a", account=USD, amount=1, reason="\ud800"),
+    "reason   ": lambda: SetLimit(id="a", account=USD, limit=1, reason="\ud800"),
 }
 SCOPES = (
     "team:Zürich/run:日本",
@@ -87,6 +105,30 @@ class BadInput:
         with pytest.raises(ValueError, match=r"^(window|time_zone) must be ") as refused:
             make(wrong)
         assert repr(wrong) in str(refused.value) or repr(wrong.partition("@")[2]) in str(refused.value)
+
+    @pytest.mark.parametrize(("name", "make"), FIELDS.items(), ids=FIELDS)
+    def test_a_field_of_a_record_that_no_store_could_keep_is_refused_by_name(
+        self, name: str, make: Callable[[], object]
+    ) -> None:
+        with pytest.raises(ValueError, match=rf"^{name.strip()} must be "):
+            make()
+
+    def test_a_record_is_kept_as_it_is(self, ledger: Face) -> None:
+        record = CallRecord(
+            model_asked="日本 🚀 \x00 'quoted'",
+            usage={"input_tokens": 2**70},
+            cost_nanodollars=2**63 - 1,
+            started=-(2**63 - 1),
+            stream=False,
+        )
+        ledger.do(replace(reserve("a", 1), call=record))
+        assert [entry.call for entry in ledger.store.entries()] == [record]
+
+    @pytest.mark.parametrize("id", ["\ud800", "\n", ""])
+    def test_an_id_that_cannot_be_is_unknown_and_costs_no_other(self, ledger: Face, id: str) -> None:
+        answers = ledger.do_all([reserve("a", 60), Settle(id=id, actual={}), Extend(id=id), reserve("b", 40)])
+        kinds = [type(answer) for answer in answers]
+        assert kinds == [Reserved, ReservationNotFound, ReservationNotFound, Reserved]
 
     def test_a_reservation_of_nothing_is_refused(self) -> None:
         with pytest.raises(ValueError, match="at least one charge"):

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
-from solvent._operations import Settle
+from solvent._operations import Refusal, Settle
 from solvent._records import Account
 from solvent.testing._asking import RUN, is_admitted, one, sums
 from solvent.testing._clock import ManualClock
@@ -142,6 +143,21 @@ class Windows:
         worst = max(sum(amount for at, amount in sent if start <= at <= start + MINUTE_NS) for start, _ in sent)
         assert worst <= LIMIT
         assert sum(amount for _, amount in sent) >= least
+
+    @pytest.mark.parametrize(("window", "seconds"), [("day@UTC", DAY), ("minute", 61)])
+    def test_a_refusal_counts_only_reservations_that_hold_room_in_its_window(
+        self, ledger: Face, clock: ManualClock, window: str, seconds: int
+    ) -> None:
+        account = Account(RUN, "usd", window)
+        assert is_admitted(ledger, one("before", account, 80))
+        clock.advance(seconds=seconds)
+        for id in ("a", "b"):
+            assert is_admitted(ledger, one(id, account, 40))
+        refusal = ledger.do(replace(one("c", account, 60), within=("before", "a")))
+        assert isinstance(refusal, Refusal)
+        assert (refusal.balance.reserved, refusal.open_count) == (80, 2)
+        assert refusal.own == {account: 40}
+        assert refusal.would_fit_alone
 
     def test_a_closing_told_again_shows_the_balances_of_now(self, ledger: Face, clock: ManualClock) -> None:
         account = Account(RUN, "usd", "day@UTC")
