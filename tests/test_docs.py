@@ -66,7 +66,7 @@ def test_the_policy_that_the_docs_show_is_read(tmp_path):
     path = tmp_path / "solvent.yaml"
     path.write_text(text)
     policy = read_policy(path)
-    assert len(policy.budgets) == 9
+    assert len(policy.budgets) == 11
     assert set(re.findall(r"^(\w+):", text, flags=re.M)) == set(first_cells(page("docs/reference/policy.md")))
 
 

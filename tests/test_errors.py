@@ -14,6 +14,7 @@ from solvent.errors import (
     DeadlinePassed,
     IdConflict,
     LedgerCorrupt,
+    LoopDetected,
     OutcomeUnknown,
     PriceUnknown,
     ReservationClosed,
@@ -42,9 +43,27 @@ EXAMPLES = {
 team:search has $0.0113 left of $5.00 per day; this call needs up to $0.0420.
 spent $4.9502, reserved $0.0385 (3 open); resets 2026-03-02 00:00 UTC, in 5 h 12 min.
 To go on: ask for at most 513 output tokens, or raise the limit, or wait for the reset.""",
-    DeadlinePassed.after(scope="run:a", seconds=600, source="--time"): """\
+    DeadlinePassed(scope="run:a", seconds=600, source="--time"): """\
 run:a had 10 min and they are over; no call is started.
 To go on: allow more time (--time).""",
+    DeadlinePassed(scope="run:a", seconds=600, source="--time", ended=True): """\
+run:a had 10 min and they are over; the call was ended.
+To go on: allow more time (--time).""",
+    LoopDetected(
+        scope="run:a", limit=5, spent=5, cycle=1, within_seconds=60, fingerprint="9f3a", source="solvent.yaml:9"
+    ): """\
+run:a makes the same request 6 times within 1 min; 5 are allowed.
+Nothing in them changed; the last one has the fingerprint 9f3a.
+To go on: find what repeats them, or raise same_call (solvent.yaml:9).""",
+    LoopDetected(scope="run:a", limit=5, spent=5, cycle=2, within_seconds=60, fingerprint="9f3a", source=""): """\
+run:a makes the same 2 requests in turn, 6 calls within 1 min; 5 are allowed.
+Nothing in them changed; the last one has the fingerprint 9f3a.
+To go on: find what repeats them, or raise same_call.""",
+    BudgetExceeded(
+        scope="run:a", meter="depth", limit=2, spent=0, reserved=0, requested=3, source="solvent.yaml:4"
+    ): """\
+run:a nests agents and steps 2 deep at most; this call is 3 deep.
+To go on: raise the limit (solvent.yaml:4).""",
     PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5")): """\
 'gpt-9' has no price, and a limit in dollars is in force. Known and close: gpt-4, gpt-5.
 To go on: give one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens) or under `prices:` in solvent.yaml.""",
@@ -110,6 +129,4 @@ def test_every_error_has_an_example():
     def below(kind):
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
-    from solvent.errors import LoopDetected
-
-    assert below(SolventError) - {SolventError, LoopDetected} == {type(error) for error in EXAMPLES}
+    assert below(SolventError) - {SolventError} == {type(error) for error in EXAMPLES}

@@ -488,7 +488,7 @@ async def test_listeners_hear_and_cannot_break_a_call():
 @in_loop
 async def test_after_the_deadline_nothing_is_admitted():
     world = World()
-    world.guard.stop(DeadlinePassed.after(scope="run:test", seconds=60, source="--time"))
+    world.guard.stop(DeadlinePassed(scope="run:test", seconds=60, source="--time"))
     with pytest.raises(DeadlinePassed, match="run:test had 1 min and they are over"):
         await world.admit(chat())
 

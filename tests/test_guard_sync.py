@@ -81,12 +81,12 @@ def test_threads_and_tasks_are_served_in_the_order_in_which_they_came(store):
     first, served = admit(world), []
 
     def in_a_thread(name):
-        admission = admit(world, chat(max_tokens=1_000))
+        admission = admit(world)  # All the room there is: one after the other.
         served.append(name)
         settle(world, admission)
 
     async def in_a_task(name):
-        admission = await world.admit(chat(max_tokens=1_000))
+        admission = await world.admit(chat())
         served.append(name)
         await world.settle(admission)
 

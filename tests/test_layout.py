@@ -13,27 +13,46 @@ SOURCE = Path(__file__).parent.parent / "src" / "solvent"
 
 # Each part may import those of the ranks below it, and its own.
 RANKS = (
-    ("_amounts", "_clock", "_ids", "_printable"),
+    ("_allowance", "_amounts", "_clock", "_ids", "_printable"),
     ("_limits",),
     ("errors",),
     ("_records",),
     ("_operations",),
     ("_ledger",),
     ("stores", "prices", "wire"),
-    ("policy", "_bounds", "testing"),
+    ("policy", "_bounds", "_prefixes", "_tokenizers", "testing"),
+    ("_constants",),
+    ("_inputs",),
     ("_estimate",),
-    ("_booking", "_waiting", "events"),
-    ("_ladder",),
+    ("_booking", "_counting", "_headers", "_loops", "_waiting", "events"),
+    ("_assess", "_checks", "_ladder"),
+    ("_standings",),
+    ("_attempt",),
     ("_admit",),
     ("_calls",),
-    ("_guard",),
-    ("gateway", "report"),
-    ("run",),
+    ("_answers", "_guard"),
+    ("gateway", "report", "_runtime"),
+    ("_budget", "run"),
+    ("instrument",),
     ("cli",),
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
-HEAVY = ("aiohttp", "apsw", "genai_prices", "msgspec", "numpy", "psutil", "rich", "typer", "uvicorn", "uvloop", "yaml")
+HEAVY = (
+    "aiohttp",
+    "apsw",
+    "genai_prices",
+    "msgspec",
+    "numpy",
+    "psutil",
+    "quicktok",
+    "rich",
+    "tiktoken",
+    "typer",
+    "uvicorn",
+    "uvloop",
+    "yaml",
+)
 
 
 def modules():

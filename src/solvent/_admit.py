@@ -4,32 +4,41 @@ there may be room) and is sent the answer, until the call fits or is refused.
 """
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent import _ladder
-from solvent._amounts import exact_dollars, show_seconds
+from solvent._allowance import Allowance
+from solvent._attempt import Attempt, Flow
+from solvent._checks import Checks, Deadline
 from solvent._clock import Clock, utc
+from solvent._counting import Count, Counting
 from solvent._estimate import Bound, Estimator, PromptChain
-from solvent._ladder import BOUNDED_METERS, OUTPUT_METERS, OUTPUT_UNKNOWN, PROMPT_METERS, Charges, Obstacle, obstacle
-from solvent._ledger import carries_run_total
-from solvent._limits import Scope, resets_at
-from solvent._operations import Operation, Refusal, Reserve, Reserved
+from solvent._headers import reply_headers
+from solvent._ladder import BOUNDED_METERS, OUTPUT_METERS, OUTPUT_UNKNOWN, Charges, Obstacle, obstacle, remedy
+from solvent._limits import OnExceed, Scope
+from solvent._operations import Refusal, Reserved
 from solvent._records import Account, Balance, CallRecord
-from solvent._waiting import Queues, Sleep
-from solvent.errors import BudgetExceeded, Unbounded
+from solvent._standings import Look, Standings
+from solvent._waiting import Queues
+from solvent.errors import (
+    BudgetExceeded,
+    DeadlinePassed,
+    OutcomeUnknown,
+    PriceUnknown,
+    StoreUnavailable,
+    Unbounded,
+)
+from solvent.events import LimitPassed
 from solvent.policy import LimitsInForce, Policy
-from solvent.wire import FORMATS
+from solvent.wire import FORMATS, Asked, under
 from solvent.wire._call import Call
 
-TTL_SECONDS = 120.0
 SHRINK_TRIES = 3
-
-T = TypeVar("T")
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -39,7 +48,11 @@ class Admission(Struct, frozen=True, kw_only=True):
     Attributes:
         id: Of its reservation.
         body: What to send; ``None`` when the original bytes are right.
+        path: Where to send it, below the provider's base URL; ``None`` when the original path is right.
         balances: Of its accounts, this reservation included.
+        deadline: When it has to end.
+        notices: The limits that it passes and that do not block.
+        trouble: Why the ledger knows nothing of it, where the policy lets it be made all the same.
     """
 
     id: str
@@ -51,7 +64,11 @@ class Admission(Struct, frozen=True, kw_only=True):
     chain: PromptChain | None
     own_host: bool
     body: bytes | None = None
+    path: str | None = None
     balances: Sequence[Balance] = ()
+    deadline: Deadline | None = None
+    notices: tuple[LimitPassed, ...] = ()
+    trouble: StoreUnavailable | OutcomeUnknown | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -61,7 +78,6 @@ class Admission(Struct, frozen=True, kw_only=True):
         return reply_headers(self.id, self.balances)
 
 
-Flow: TypeAlias = Generator[Operation | Sleep, Any, T]  # Yields what a driver is to do, and is sent the answer.
 _Flow: TypeAlias = Flow[Any]
 
 
@@ -71,10 +87,20 @@ class Authorizer:
     """
 
     def __init__(
-        self, *, policy: Policy, limits: LimitsInForce, estimator: Estimator, queues: Queues, clock: Clock
+        self,
+        *,
+        policy: Policy,
+        limits: LimitsInForce,
+        checks: Checks,
+        estimator: Estimator,
+        queues: Queues,
+        clock: Clock,
     ) -> None:
         self.policy = policy
         self.limits = limits
+        self.standings = Standings(clock)
+        self.allowance = Allowance(policy.open_nanodollars)
+        self._checks = checks
         self._estimator = estimator
         self._queues = queues
         self._clock = clock
@@ -88,50 +114,167 @@ class Authorizer:
         *,
         own_host: bool,
         within: tuple[str, ...] = (),
-        may_wait: bool = True,
+        wait_seconds: float = 0,
+        counting: Counting | None = None,
+        asked: Asked | None = None,
     ) -> Flow[Admission]:
         at = utc(record.started or 0)
-        charges = Charges.on(scope, self.limits.of(scope), self.policy.call)
-        bound = self._estimator.cheap(call, at=at)
-        wait_seconds = self.policy.wait_seconds if may_wait else 0
-        attempt = _Attempt(id, scope, call, charges, bound, record, at, within, wait_seconds)
-        self._require_bounds(attempt)
-        answer: Reserved | Refusal | None = None
-        if not self._queues.busy(charges.accounts):
-            answer = yield from attempt.reserve()
-        if not isinstance(answer, Reserved):
-            answer = yield from self._climb(attempt, answer)
+        rules = self.limits.rules(scope)
+        checked = self._checks.before(scope, rules, record)
+        if checked.deadline is not None:
+            wait_seconds = min(wait_seconds, checked.deadline.seconds_left)
+        charges = Charges.on(scope, rules.blocking, self.policy.call, rules.watched)
+        attempt = Attempt(
+            id,
+            scope,
+            call,
+            charges,
+            self._estimator.cheap(call, at=at),
+            record,
+            at,
+            within,
+            wait_seconds,
+            own_host=own_host,
+            counting=counting,
+            asked=asked,
+            fallback=rules.fallback,
+            checked=checked,
+        )
+        try:
+            answer = yield from self._decide(attempt)
+        except (OutcomeUnknown, StoreUnavailable) as trouble:
+            if not self.allowance.take(id, attempt.bound.nanodollars):
+                raise
+            attempt.rungs.append("store_down")
+            attempt.request()  # Which writes its record.
+            return self._admission(attempt, trouble=trouble)
         if isinstance(answer, Refusal):
-            raise self._exceeded(attempt, answer)
-        rungs, record = tuple(attempt.rungs), attempt.record
-        if rungs != (record.rungs or ()):  # A rung that was taken after the record was made: a wait.
+            raise self._refused(attempt, answer)
+        return self._admission(attempt, answer.balances)
+
+    def _decide(self, attempt: Attempt) -> _Flow:
+        if attempt.step_down is not None:
+            yield from self._degrade_early(attempt)
+        attempt.bound = self._bounded(attempt.call, attempt.bound, attempt.charges, at=attempt.at)
+        answer = yield from self._climb(attempt)
+        self.standings.heard(answer.balances)
+        return answer
+
+    def _admission(
+        self,
+        attempt: Attempt,
+        balances: Sequence[Balance] = (),
+        trouble: OutcomeUnknown | StoreUnavailable | None = None,
+    ) -> Admission:
+        checked = attempt.checked
+        passed = [*checked.passed, *self._passed(attempt, balances)]
+        rungs, record = (*attempt.rungs, *(f"{on_exceed} {error.meter}" for on_exceed, error in passed)), attempt.record
+        if rungs != (record.rungs or ()):  # What was done after the record was made: a wait.
             record = replace(record, rungs=rungs)
         return Admission(
-            id=id,
-            scope=scope,
+            id=attempt.id,
+            scope=attempt.scope,
             call=attempt.call,
             bound=attempt.bound,
-            charges=charges,
+            charges=attempt.charges,
             record=record,
             chain=attempt.chain,
-            own_host=own_host,
-            body=self._body(attempt, own_host=own_host),
-            balances=answer.balances,
+            own_host=attempt.own_host,
+            body=self._body(attempt),
+            path=attempt.path,
+            balances=balances,
+            trouble=trouble,
+            deadline=checked.deadline,
+            notices=tuple(
+                [
+                    LimitPassed(id=attempt.id, scope=str(attempt.scope), on_exceed=on_exceed, error=error)
+                    for on_exceed, error in passed
+                ]
+            ),
         )
 
-    def _climb(self, attempt: "_Attempt", answer: Reserved | Refusal | None) -> _Flow:
+    def _passed(self, attempt: Attempt, balances: Sequence[Balance]) -> Iterator[tuple[OnExceed, BudgetExceeded]]:
         """
-        The ladder: tighten, wait, shrink. ``None`` says that others are already waiting before this call.
+        The limits of accounts that only tell, and that this reservation passes.
         """
-        if attempt.tighten(self._estimator) and answer is not None:
-            answer = yield from attempt.reserve()
-        if not isinstance(answer, Reserved):
-            answer = yield from self._wait_for_room(attempt, answer)
-        if isinstance(answer, Refusal) and self._may_shrink(attempt.call):
+        amounts, now = attempt.amounts(), utc(self._clock.now_ns())
+        for limit, balance in attempt.charges.passed(balances, amounts):
+            requested = amounts.get(limit.meter, 0)
+            yield limit.on_exceed, _ladder.exceeded(balance, requested=requested, source=limit.source, now=now)
+
+    def _climb(self, attempt: Attempt) -> _Flow:
+        """
+        The ladder: tighten, wait, degrade, shrink.
+        """
+        while True:
+            answer: Reserved | Refusal | None = None  # Others are already waiting before this call.
+            if not self._queues.busy(attempt.charges.accounts):
+                answer = yield from attempt.reserve()
+            if not isinstance(answer, Reserved):
+                answer = yield from self._tighten(attempt, answer)
+            if not isinstance(answer, Reserved):
+                answer = yield from self._wait_for_room(attempt, answer)
+            if isinstance(answer, Reserved):
+                return answer
+            hindrance = self._obstacle(attempt, answer)
+            if hindrance.charge.account.meter not in BOUNDED_METERS or not self._degrade(attempt):
+                break
+        if self._may_shrink(attempt.call):
             answer = yield from self._shrink(attempt, answer)
         return answer
 
-    def _wait_for_room(self, attempt: "_Attempt", answer: Refusal | None) -> _Flow:
+    def _degrade_early(self, attempt: Attempt) -> Flow[None]:
+        """
+        Go down at once where a limit on the path is used as far as the policy says.
+        """
+        while (step := attempt.step_down) is not None and step.at is not None:
+            for account in self.standings.unknown(attempt.charges):
+                self.standings.look(account, (yield Look(account.scope)))
+            if not self.standings.is_reached(step.at, attempt.charges) or not self._degrade(attempt):
+                return
+
+    def _degrade(self, attempt: Attempt) -> bool:
+        """
+        Go on with the next model, if there is one of which everything is known that a limit needs to know.
+        """
+        step, asked = attempt.step_down, attempt.asked
+        if step is None or asked is None:
+            return False
+        try:
+            call, path = under(attempt.original, step.to, asked)
+            bound = self._estimator.cheap(call, at=attempt.at)
+            bound = self._bounded(call, bound, attempt.charges, at=attempt.at)
+        except (PriceUnknown, Unbounded, ValueError):
+            return False
+        attempt.degrade(call, bound, path, self._estimator)
+        return True
+
+    def _tighten(self, attempt: Attempt, answer: Reserved | Refusal | None) -> _Flow:
+        """
+        Every way to a tighter bound that the policy allows, until the call fits; all of them for a call that others
+        wait before.
+        """
+        for way in self.policy.tighten:
+            if way == "count":
+                tighter = yield from self._count(attempt)
+            else:
+                tighter = attempt.tighten(self._estimator, way)
+            if tighter and answer is not None:
+                answer = yield from attempt.reserve()
+                if isinstance(answer, Reserved):
+                    break
+        return answer
+
+    def _count(self, attempt: Attempt) -> Flow[bool]:
+        counting, wire_format = attempt.counting, FORMATS.get(attempt.call.format)
+        if counting is None or wire_format is None or attempt.chain is None or not attempt.own_host:
+            return False
+        question = wire_format.count_request(attempt.call, attempt.path or counting.path)
+        reply = None if question is None else (yield Count(counting.ask, *question))
+        counted = None if reply is None else wire_format.read_count(reply)
+        return counted is not None and attempt.count(self._estimator, counted)
+
+    def _wait_for_room(self, attempt: Attempt, answer: Refusal | None) -> _Flow:
         refusal = attempt.charges.call_refusal(attempt.bound)
         if refusal is not None:
             return refusal
@@ -149,7 +292,7 @@ class Authorizer:
         attempt.waited((self._clock.uptime_ns() - began) / 1e9)
         return answer
 
-    def _queue_up(self, attempt: "_Attempt", account: Account, seconds: float) -> _Flow:
+    def _queue_up(self, attempt: Attempt, account: Account, seconds: float) -> _Flow:
         """
         Try whenever there may be room in an account and nobody is before this call, and once more when time is over.
         """
@@ -163,11 +306,11 @@ class Authorizer:
             return (yield request)
 
     def _may_shrink(self, call: Call) -> bool:
-        if call.structured_output or call.format not in FORMATS or not self.policy.shrink_tokens_min:
+        if call.fixed or call.structured_output or call.format not in FORMATS or not self.policy.shrink_tokens_min:
             return False
         return call.output_tokens_max is None or call.output_cap_required or self.policy.shrink_explicit
 
-    def _shrink(self, attempt: "_Attempt", answer: Refusal) -> _Flow:
+    def _shrink(self, attempt: Attempt, answer: Refusal) -> _Flow:
         least = min(self.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)
         least = max(least, attempt.call.output_tokens_min)
         for _ in range(SHRINK_TRIES):  # Others may take the room between the answer and the next try.
@@ -181,7 +324,7 @@ class Authorizer:
         attempt.cap(least, self._estimator)
         return (yield from self._wait_for_room(attempt, answer))
 
-    def _affordable(self, attempt: "_Attempt", answer: Refusal) -> int:
+    def _affordable(self, attempt: Attempt, answer: Refusal) -> int:
         return _ladder.affordable(
             answer.balances,
             attempt.charges.per_call,
@@ -189,156 +332,50 @@ class Authorizer:
             bound_at=lambda cap: self._estimator.capped(attempt.call, attempt.bound, cap, at=attempt.at),
         )
 
-    def _require_bounds(self, attempt: "_Attempt") -> None:
+    def _bounded(self, call: Call, bound: Bound, charges: Charges, *, at: datetime) -> Bound:
         """
-        Refuse what a limit needs to know and no one does: a price, or a bound that the ladder cannot set either.
+        The bound, with a cap in place of none where the ladder can set one.
+
+        Raises:
+            PriceUnknown, Unbounded: A limit needs to know what no one does.
         """
-        limited, bound = attempt.charges.limited, attempt.bound
+        limited = charges.limited
         if "usd" in limited and bound.price_error is not None:
             raise bound.price_error
         uncapped = bound.output_tokens is None and bound.input_tokens is not None
-        if uncapped and limited & OUTPUT_METERS and self._may_shrink(attempt.call):
-            attempt.bound = bound = self._estimator.capped(attempt.call, bound, OUTPUT_UNKNOWN, at=attempt.at)
+        if uncapped and limited & OUTPUT_METERS and self._may_shrink(call):
+            bound = self._estimator.capped(call, bound, OUTPUT_UNKNOWN, at=at)
         for meter in sorted(limited & BOUNDED_METERS):
             if bound.amount(meter) is None:
-                part = bound.unbounded or f"{attempt.call.model}"
-                raise Unbounded(part=part, meter=meter, remedy=_remedy(attempt.call, bound))
+                raise Unbounded(part=bound.unbounded or call.model, meter=meter, remedy=remedy(call, bound))
+        return bound
 
-    def _obstacle(self, attempt: "_Attempt", answer: Refusal) -> Obstacle:
+    def _obstacle(self, attempt: Attempt, answer: Refusal) -> Obstacle:
         now = utc(self._clock.now_ns())
         return obstacle(answer, attempt.amounts(), wait_seconds=attempt.wait_seconds, now=now)
 
-    def _exceeded(self, attempt: "_Attempt", answer: Refusal) -> BudgetExceeded:
-        hindrance, now = self._obstacle(attempt, answer), utc(self._clock.now_ns())
-        account, balance = hindrance.charge.account, hindrance.balance
-        assert balance.limit is not None
-        affordable = self._affordable(attempt, answer) if account.meter in BOUNDED_METERS else 0
-        return BudgetExceeded(
-            scope=account.scope,
-            meter=account.meter,
-            window=account.window,
-            limit=balance.limit,
-            spent=balance.spent,
-            reserved=balance.reserved,
-            requested=hindrance.charge.amount,
-            open_count=answer.open_count,
+    def _refused(self, attempt: Attempt, answer: Refusal) -> BudgetExceeded:
+        deadline = attempt.checked.deadline
+        if deadline is not None and not deadline.seconds_left:  # It waited until then.
+            passed = deadline.error
+            return DeadlinePassed(scope=passed.scope, seconds=passed.limit, source=passed.source)
+        hindrance = self._obstacle(attempt, answer)
+        balance, amount = hindrance.balance, hindrance.charge.amount
+        affordable = self._affordable(attempt, answer) if balance.account.meter in BOUNDED_METERS else 0
+        return _ladder.exceeded(
+            balance,
+            requested=amount,
             source=attempt.charges.source(balance),
-            resets_at=resets_at(account.window, now=now),
-            held=hindrance.passes and answer.fits_alone(balance, hindrance.charge.amount),
+            now=utc(self._clock.now_ns()),
+            open_count=answer.open_count,
+            held=hindrance.passes and answer.fits_alone(balance, amount),
             output_tokens_affordable=affordable or None,
-            now=now,
         )
 
-    def _body(self, attempt: "_Attempt", *, own_host: bool) -> bytes | None:
+    def _body(self, attempt: Attempt) -> bytes | None:
         wire_format = FORMATS.get(attempt.call.format)
-        if wire_format is None:
+        if wire_format is None or attempt.original.fixed:
             return None
-        own_cap = "max_completion_tokens" if own_host else "max_tokens"
-        return wire_format.rewrite(attempt.original, output_tokens_max=attempt.cap_set, own_cap=own_cap)
-
-
-class _Attempt:
-    """
-    One call on its way up the ladder: its request as it stands now, and what was done to it.
-    """
-
-    def __init__(
-        self,
-        id: str,
-        scope: Scope,
-        call: Call,
-        charges: Charges,
-        bound: Bound,
-        record: CallRecord,
-        at: datetime,
-        within: tuple[str, ...],
-        wait_seconds: float,
-    ) -> None:
-        self.original = self.call = call
-        self.charges = charges
-        self.bound = bound
-        self.record = record
-        self.at = at
-        self.rungs: list[str] = []
-        self.cap_set: int | None = None
-        self.retry = bool(record.attempt)
-        self.wait_seconds = wait_seconds
-        self.waited_seconds = 0.0
-        self.chain = PromptChain(call) if charges.limited & PROMPT_METERS else None
-        self._id = id
-        self._scope = scope
-        self._within = within
-
-    def request(self) -> Reserve:
-        self.record = replace(
-            self.record,
-            bound_nanodollars=self.bound.nanodollars,
-            bound_parts=tuple(part.to_json() for part in self.bound.parts),
-            price_source=self.bound.price.source if self.bound.price else None,
-            decision="admitted",
-            rungs=tuple(self.rungs) or None,
-        )
-        return Reserve(
-            id=self._id,
-            scope=str(self._scope),
-            terms=self.charges.terms,
-            amounts=self.amounts(),
-            ttl_seconds=TTL_SECONDS,
-            call=self.record,
-            within=self._within,
-        )
-
-    def amounts(self) -> dict[str, int]:
-        return self.charges.amounts(self.bound, retry=self.retry)
-
-    def reserve(self) -> _Flow:
-        refusal = self.charges.call_refusal(self.bound)
-        return refusal if refusal is not None else (yield self.request())
-
-    def tighten(self, estimator: Estimator) -> bool:
-        """
-        Try for a tighter bound of the input; whether there is one.
-        """
-        if self.chain is None:
-            return False
-        tighter = estimator.tighten(self.call, self.bound, self.chain, scope=str(self._scope), at=self.at)
-        if tighter is self.bound:
-            return False
-        self.bound = tighter
-        self.rungs.append("prefix")
-        return True
-
-    def waited(self, seconds: float) -> None:
-        self.waited_seconds += seconds
-        self.rungs = [rung for rung in self.rungs if not rung.startswith("wait")]
-        self.rungs.append(f"wait {show_seconds(self.waited_seconds)}")
-
-    def cap(self, cap: int, estimator: Estimator) -> None:
-        self.rungs = [rung for rung in self.rungs if not rung.startswith("shrink")] + [f"shrink {cap}"]
-        self.bound = estimator.capped(self.call, self.bound, cap, at=self.at)
-        self.call = replace(self.call, output_tokens_max=cap)
-        self.cap_set = cap
-
-
-def _remedy(call: Call, bound: Bound) -> str:
-    if call.server_tools:
-        return "cap the tool's uses in the request (max_uses, max_tool_calls), or run without that limit"
-    if bound.output_tokens is None and not call.unbounded:
-        return f"name an output cap in the request, or give the price of {call.model} with its largest output"
-    return "leave that part out, or run without that limit"
-
-
-def reply_headers(id: str, balances: Sequence[Balance], *, cost: int | None = None) -> dict[str, str]:
-    """
-    The running total and what remains, as dollars with every nanodollar.
-    """
-    headers = {"x-solvent-id": id}
-    if cost is not None:
-        headers["x-solvent-cost-usd"] = exact_dollars(cost)
-    for balance in balances:
-        if carries_run_total(balance.account):
-            headers["x-solvent-spent-usd"] = exact_dollars(balance.spent)
-    left = [balance.remaining for balance in balances if balance.account.meter == "usd" and balance.limit is not None]
-    if left:
-        headers["x-solvent-remaining-usd"] = exact_dollars(min(amount for amount in left if amount is not None))
-    return headers
+        own_cap = "max_completion_tokens" if attempt.own_host else "max_tokens"
+        model = None if attempt.call.model == attempt.original.model else attempt.call.model
+        return wire_format.rewrite(attempt.original, model=model, output_tokens_max=attempt.cap_set, own_cap=own_cap)

@@ -2,46 +2,67 @@
 What happens to a call between its description and its record, as flows: pure but for memory, and driven by the guard.
 """
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent import _ladder
-from solvent._admit import TTL_SECONDS, Admission, Authorizer, Flow, reply_headers
+from solvent._admit import Admission, Authorizer
+from solvent._attempt import TTL_SECONDS, Flow
 from solvent._booking import Booking, NotSent, Outcome, book
 from solvent._clock import Clock, utc
-from solvent._estimate import Estimator, usage_json
+from solvent._counting import Counting
+from solvent._estimate import Estimator, PromptChain, usage_json
+from solvent._headers import reply_headers
 from solvent._ladder import CALL
-from solvent._limits import Scope
-from solvent._operations import Extend, Note, Release, Settle
-from solvent._records import Account, CallRecord, Terms
+from solvent._limits import METERS, RESERVED_METERS, Scope
+from solvent._operations import Closed, Extend, Note, Release, Reserve, Settle
+from solvent._records import Account, Balance, CallRecord, Terms
 from solvent._waiting import Queues
 from solvent.errors import (
     BudgetExceeded,
     DeadlinePassed,
+    IdConflict,
     OutcomeUnknown,
     ReservationNotFound,
     SolventError,
     StoreUnavailable,
 )
-from solvent.events import CallAdmitted, CallClosed, CallRefused, Listeners, StoreFailed
-from solvent.wire._call import Call
+from solvent.events import BoundBroken, CallAdmitted, CallClosed, CallRefused, LimitPassed, Listeners, StoreFailed
+from solvent.wire._call import Asked, Call
 
 FAILED_MAX = 4_096  # Requests whose failure is remembered, to know their retries.
+
+_log = logging.getLogger("solvent")
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
     """
     A call that is booked.
+
+    Attributes:
+        balances: Of its accounts; ``None`` where the ledger did not answer.
     """
 
+    id: str
     cost_nanodollars: int | None
-    headers: Mapping[str, str]
+    balances: Sequence[Balance] | None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """
+        The running total and what remains, for a reply that begins when the call is settled.
+        """
+        if self.balances is None:
+            return {}
+        return reply_headers(self.id, self.balances, cost=self.cost_nanodollars)
 
 
 class Calls:
@@ -71,9 +92,17 @@ class Calls:
         self._clock = clock
         self._fingerprint_key = fingerprint_key
         self._listeners = listeners
-        self._unbooked: dict[str, Settle | Release] = {}  # What the ledger did not take; it is asked again.
+        # What the ledger did not take; it is asked again, and for a call that it knows nothing of to reserve it first.
+        self._unbooked: dict[str, tuple[Reserve | None, Settle | Release]] = {}
         self._failed: OrderedDict[str, int] = OrderedDict()
         self._memory_lock = threading.Lock()  # Over what is remembered of earlier calls.
+
+    def forget(self) -> None:
+        self.open.clear()
+        self._unbooked.clear()
+        self._memory_lock = threading.Lock()
+        self._queues.clear()
+        self._authorizer.allowance.forget()
 
     def admit(
         self,
@@ -84,8 +113,9 @@ class Calls:
         began: float,
         own_host: bool,
         within: tuple[str, ...],
-        *,
-        may_wait: bool = True,
+        wait_seconds: float,
+        asked: Asked | None = None,
+        counting: Counting | None = None,
     ) -> Flow[Admission]:
         started = self._clock.now_ns()
         named = f"{scope}\n".encode() + fingerprint
@@ -104,21 +134,40 @@ class Calls:
             if self.closing is not None:
                 raise self.closing
             admission = yield from self._authorizer.flow(
-                id, call, scope, record, own_host=own_host, within=within, may_wait=may_wait
+                id,
+                call,
+                scope,
+                record,
+                own_host=own_host,
+                within=within,
+                wait_seconds=wait_seconds,
+                asked=asked,
+                counting=counting,
             )
         except SolventError as error:
             yield from self.refuse(id, scope, record, error, began)
             raise
-        self.open[id] = admission
+        if admission.trouble is None:
+            self.open[id] = admission
+        else:
+            _log.warning("a call is made without the ledger: %s", admission.trouble)
+            self._listeners.tell(StoreFailed(id=id, error=admission.trouble))
         self._listeners.tell(CallAdmitted(id=id, scope=str(scope), call=admission.record))
+        for notice in admission.notices:
+            self._notify(notice)
         return admission
+
+    def _notify(self, notice: LimitPassed) -> None:
+        level = logging.WARNING if notice.on_exceed == "warn" else logging.INFO
+        _log.log(level, "%s", notice.error.headline())
+        self._listeners.tell(notice)
 
     def refuse(self, id: str, scope: Scope, record: CallRecord, error: SolventError, began: float) -> Flow[None]:
         """
         Write the refusal into the journal, once a call, and tell whoever listens.
         """
         terms = None
-        if isinstance(error, BudgetExceeded) and error.scope != CALL and not isinstance(error, DeadlinePassed):
+        if isinstance(error, BudgetExceeded) and error.scope != CALL and error.meter in METERS:
             terms = Terms((Account(error.scope, error.meter, error.window),), (error.limit,))
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
         record = replace(record, decision="refused", reason=reason, status=error.code, ended=self._clock.now_ns())
@@ -142,10 +191,13 @@ class Calls:
             price_of=lambda model: self._estimator.price(admission.call.provider, model),
             at=utc(admission.record.started or 0),
         )
-        self._remember(admission, booking)
+        broken = self._remember(admission, booking)
+        if broken is not None:
+            self._listeners.tell(broken)
+        is_degraded = admission.call.model != admission.record.model_asked
         record = replace(
             admission.record,
-            model_used=booking.model,
+            model_used=booking.model or (admission.call.model if is_degraded else None),
             tier=booking.tier or admission.record.tier,
             usage=None if booking.usage is None else usage_json(booking.usage),
             cost_nanodollars=booking.cost_nanodollars,
@@ -159,14 +211,16 @@ class Calls:
             operation = Release(id=admission.id, reason=booking.status, call=record)
         else:
             operation = Settle(id=admission.id, actual=_ladder.actual(booking), call=record)
+        first = None if admission.trouble is None else _late(admission, record)
         try:
-            closed = yield operation
+            closed = yield from self._book(first, operation)
         except SolventError as error:
-            self._not_booked(operation, error)
-            return Settlement(cost_nanodollars=booking.cost_nanodollars, headers={})
+            self._not_booked(operation, error, first)
+            return Settlement(id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=None)
         except GeneratorExit:  # The caller was interrupted, and it may be that nothing was asked yet.
-            self._unbooked[operation.id] = operation
+            self._unbooked[operation.id] = first, operation
             raise
+        self._authorizer.standings.heard(closed.balances)
         self._queues.wake(admission.charges.accounts)
         reading = None if isinstance(outcome, NotSent) else outcome.reading
         self._listeners.tell(
@@ -179,10 +233,7 @@ class Calls:
                 run_total_nanodollars=closed.run_total_nanodollars,
             )
         )
-        return Settlement(
-            cost_nanodollars=booking.cost_nanodollars,
-            headers=reply_headers(admission.id, closed.balances, cost=booking.cost_nanodollars),
-        )
+        return Settlement(id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=closed.balances)
 
     def let_go(self, id: str) -> Flow[None]:
         """
@@ -206,39 +257,84 @@ class Calls:
             if id in self.open:
                 self._listeners.tell(StoreFailed(id=id, error=error))
 
-    def _not_booked(self, operation: Settle | Release, error: SolventError) -> None:
+    def _book(self, first: Reserve | None, operation: Settle | Release) -> Flow[Closed]:
+        if first is not None:
+            with suppress(IdConflict):  # It had been recorded after all.
+                yield first
+        closed: Closed = yield operation
+        self._authorizer.allowance.give_back(operation.id)
+        return closed
+
+    def _not_booked(self, operation: Settle | Release, error: SolventError, first: Reserve | None = None) -> None:
         if isinstance(error, StoreUnavailable | OutcomeUnknown):
-            self._unbooked[operation.id] = operation
+            self._unbooked[operation.id] = first, operation
         self._listeners.tell(StoreFailed(id=operation.id, error=error))
 
     def book_late(self) -> Flow[None]:
         """
         Ask again for what the ledger did not take; what it refuses for good is told.
         """
-        for id, operation in list(self._unbooked.items()):
+        for id, (first, operation) in list(self._unbooked.items()):
             try:
-                yield operation
+                yield from self._book(first, operation)
             except (StoreUnavailable, OutcomeUnknown):
                 return  # It is still away.
-            except ReservationNotFound:
-                pass  # It never came to a reservation.
             except SolventError as error:
-                self._listeners.tell(StoreFailed(id=id, error=error))
+                if first is not None or not isinstance(error, ReservationNotFound):  # Else it was never reserved.
+                    self._listeners.tell(StoreFailed(id=id, error=error))
             self._unbooked.pop(id, None)
 
-    def _remember(self, admission: Admission, booking: Booking) -> None:
+    def _remember(self, admission: Admission, booking: Booking) -> BoundBroken | None:
         """
-        What later calls can use: the billed prompt, and whether the same request is a retry.
+        What later calls can use: the billed prompt, and whether the same request is a retry; and whether a bound broke.
         """
         fingerprint = admission.record.fingerprint or ""
         with self._memory_lock:
-            if booking.billed and booking.usage is not None and admission.chain is not None:
-                scope = str(admission.scope)
-                self._estimator.learn(admission.chain, scope=scope, input_tokens=booking.usage.input_tokens)
+            broken = self._learn(admission, booking)
             if booking.status.startswith("2") and booking.estimated != "cut":
                 self._failed.pop(fingerprint, None)
-                return
+                return broken
             self._failed[fingerprint] = 1 + (admission.record.attempt or 0)
             self._failed.move_to_end(fingerprint)
             if len(self._failed) > FAILED_MAX:
                 self._failed.popitem(last=False)
+        return broken
+
+    def _learn(self, admission: Admission, booking: Booking) -> BoundBroken | None:
+        """
+        Learn from a bill, and say whether it was above its bound.
+        """
+        if not booking.billed or booking.usage is None:
+            return None
+        call, bound, scope, billed = admission.call, admission.bound, str(admission.scope), booking.usage.input_tokens
+        chain = admission.chain or PromptChain(call)
+        raised = self._estimator.broken(call, bound, chain, scope=scope, input_tokens=billed)
+        if admission.chain is not None:
+            self._estimator.learn(chain, scope=scope, input_tokens=billed)
+        if raised is None:
+            return None
+        return BoundBroken(
+            id=admission.id,
+            scope=scope,
+            provider=call.provider,
+            format=call.format,
+            model=call.model,
+            bound=bound.input_tokens or 0,
+            billed=billed,
+            raised=raised,
+        )
+
+
+def _late(admission: Admission, record: CallRecord) -> Reserve:
+    """
+    Reserves nothing for a call that was made without the ledger: all of it is an overrun, and no limit keeps it out.
+    """
+    accounts = admission.charges.accounts
+    return Reserve(
+        id=admission.id,
+        scope=str(admission.scope),
+        terms=Terms(accounts, (None,) * len(accounts)),
+        amounts=dict.fromkeys(RESERVED_METERS, 0),
+        ttl_seconds=TTL_SECONDS,
+        call=record,
+    )

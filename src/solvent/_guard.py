@@ -10,21 +10,26 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from solvent._admit import Admission, Authorizer, Flow
+from solvent._admit import Admission, Authorizer
+from solvent._attempt import Flow
 from solvent._booking import Outcome
 from solvent._calls import Calls, Settlement
+from solvent._checks import Checks
 from solvent._clock import Clock, SystemClock
+from solvent._counting import Count, Counting
 from solvent._estimate import Estimator
 from solvent._ids import new_id
 from solvent._limits import Limit, Scope
 from solvent._operations import Operation
+from solvent._standings import Look
 from solvent._waiting import Queues, Sleep
 from solvent.errors import DeadlinePassed, OutcomeUnknown, SolventError
 from solvent.events import Listeners, PriceAssumed, StoreFailed
-from solvent.policy import LimitsInForce, Policy
+from solvent.policy import LimitsInForce, Opening, Policy
+from solvent.policy._fallback import Fallback
 from solvent.prices import Prices
 from solvent.stores._batcher import Ledger
-from solvent.wire._call import Call
+from solvent.wire._call import Asked, Call
 
 EXTEND_SECONDS = 30.0
 STORE_TRIES = 3
@@ -66,9 +71,15 @@ class Guard:
             assumed=lambda model, other: self.listeners.tell(PriceAssumed(model=model, priced_as=other)),
         )
         queues = Queues()
+        self._checks = Checks(self.policy, clock)
         self._calls = Calls(
             authorizer=Authorizer(
-                policy=self.policy, limits=self.limits, estimator=estimator, queues=queues, clock=clock
+                policy=self.policy,
+                limits=self.limits,
+                checks=self._checks,
+                estimator=estimator,
+                queues=queues,
+                clock=clock,
             ),
             estimator=estimator,
             queues=queues,
@@ -78,11 +89,19 @@ class Guard:
         )
         self._background: set[asyncio.Task[None]] = set()
 
-    def open(self, scope: Scope, limits: tuple[Limit, ...]) -> None:
+    def open(self, scope: Scope, limits: tuple[Limit, ...], fallback: tuple[Fallback, ...] = ()) -> Opening:
         """
-        Put limits of code or flags in force for a scope.
+        Put limits of code or flags in force for a scope. Its time begins now.
         """
-        self.limits.open(scope, limits)
+        self._checks.open(scope)
+        return self.limits.open(scope, limits, fallback)
+
+    def close(self, scope: Scope, opening: Opening) -> None:
+        """
+        Forget a scope that nobody has any more, unless it was opened anew.
+        """
+        if self.limits.close(scope, opening):
+            self._checks.close(scope)
 
     def stop(self, error: DeadlinePassed) -> None:
         """
@@ -99,6 +118,9 @@ class Guard:
         began: float,
         own_host: bool = False,
         within: tuple[str, ...] = (),
+        wait_seconds: float | None = None,
+        asked: Asked | None = None,
+        counting: Counting | None = None,
     ) -> Admission:
         """
         Set aside the most that a call can cost, after what the ladder can do to make it fit.
@@ -110,6 +132,9 @@ class Guard:
             began: When it came, in seconds of the monotonic clock that events use.
             own_host: It goes to the provider's own address, whose ways are known.
             within: Open reservations that this call is part of; they end after it, so it waits for none of them.
+            wait_seconds: How long it may wait for room; as the policy says, unless it is given.
+            asked: How it was asked, so that it can be asked of another model.
+            counting: How its provider can be asked to count it, where the policy has that done.
 
         Raises:
             BudgetExceeded: A limit would be passed; ``held`` when only open calls were in the way.
@@ -118,8 +143,9 @@ class Guard:
         """
         id = new_id()
         try:
+            wait = 0.0 if _in_event_loop() else self._wait_seconds(wait_seconds)
             return self._drive(
-                self._calls.admit(id, call, scope, fingerprint, began, own_host, within, may_wait=not _in_event_loop())
+                self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
             )
         except Exception:
             raise
@@ -136,13 +162,18 @@ class Guard:
         began: float,
         own_host: bool = False,
         within: tuple[str, ...] = (),
+        wait_seconds: float | None = None,
+        asked: Asked | None = None,
+        counting: Counting | None = None,
     ) -> Admission:
         """
         ``admit`` for async callers.
         """
         id = new_id()
         try:
-            return await self._adrive(self._calls.admit(id, call, scope, fingerprint, began, own_host, within))
+            wait = self._wait_seconds(wait_seconds)
+            flow = self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
+            return await self._adrive(flow)
         except asyncio.CancelledError:
             # The caller went away; what may have been reserved meanwhile was never sent.
             self._later(self._adrive(self._calls.let_go(id)))
@@ -175,19 +206,43 @@ class Guard:
             await asyncio.gather(*self._background, return_exceptions=True)
         await self._adrive(self._calls.book_late())
 
+    def beat(self) -> None:
+        """
+        Extend every open reservation, and book what the ledger did not take before; to be done every 30 seconds.
+        """
+        for id in list(self._calls.open):
+            self._drive(self._calls.extend(id))
+        self._drive(self._calls.book_late())
+
+    async def abeat(self) -> None:
+        """
+        ``beat`` for async callers.
+        """
+        await asyncio.gather(*(self._adrive(self._calls.extend(id)) for id in list(self._calls.open)))
+        await self._adrive(self._calls.book_late())
+
     async def keep_alive(self) -> None:
         """
-        Extend every open reservation until cancelled, and book what the ledger did not take before.
+        ``abeat`` until cancelled.
         """
         while True:
             await asyncio.sleep(EXTEND_SECONDS)
             try:
-                await asyncio.gather(*(self._adrive(self._calls.extend(id)) for id in list(self._calls.open)))
-                await self._adrive(self._calls.book_late())
+                await self.abeat()
             except SolventError as error:
                 self.listeners.tell(StoreFailed(id="", error=error))
             except Exception:  # Whatever it is, the next round has to come, or calls expire while they run.
                 _log.exception("open reservations could not be extended")
+
+    def forget(self) -> None:
+        """
+        Leave the calls that are open to others: in a forked child they are the parent's.
+        """
+        self._calls.forget()
+        self._checks.forget()
+
+    def _wait_seconds(self, asked: float | None) -> float:
+        return self.policy.wait_seconds if asked is None else asked
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -232,12 +287,16 @@ class Guard:
         finally:
             flow.close()
 
-    def _do(self, effect: Operation | Sleep) -> Any:
+    def _do(self, effect: Operation | Sleep | Count | Look) -> Any:
         """
-        Sleep, or apply one operation; an unknown outcome is asked for again with the same id.
+        Sleep, ask, or apply one operation; an unknown outcome is asked for again with the same id.
         """
         if isinstance(effect, Sleep):
             return effect.place.sleep(effect.seconds)
+        if isinstance(effect, Count):
+            return effect.do()
+        if isinstance(effect, Look):
+            return effect.balances(self._ledger.store)
         for _ in range(STORE_TRIES - 1):
             try:
                 return self._ledger.do(effect)
@@ -245,9 +304,13 @@ class Guard:
                 continue
         return self._ledger.do(effect)
 
-    async def _ado(self, effect: Operation | Sleep) -> Any:
+    async def _ado(self, effect: Operation | Sleep | Count | Look) -> Any:
         if isinstance(effect, Sleep):
             return await effect.place.asleep(effect.seconds)
+        if isinstance(effect, Count):
+            return await effect.ado()
+        if isinstance(effect, Look):
+            return await self._ledger.aask(effect.balances)
         for _ in range(STORE_TRIES - 1):
             try:
                 return await self._ledger.ado(effect)

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent._amounts import AMOUNT_MAX
 from solvent._booking import Booking
@@ -16,6 +17,8 @@ from solvent._ledger import limit_in_force
 from solvent._limits import Limit, Scope, resets_at
 from solvent._operations import Charge, Refusal
 from solvent._records import Account, Balance, Terms
+from solvent.errors import BudgetExceeded
+from solvent.wire._call import Call
 
 PROMPT_METERS = frozenset({"usd", "tokens", "input_tokens"})  # A bound of the input decides about these.
 OUTPUT_METERS = frozenset({"usd", "tokens", "output_tokens"})
@@ -31,21 +34,36 @@ class Charges:
     The accounts on a call's path, each with the limit in force (``None``: counted, not limited).
 
     A run's own dollars and calls are always counted: they carry its running total.
+
+    Attributes:
+        per_call: Limits of the single call that refuse; they have no account.
+        watched: Limits that only tell, of accounts and (under the scope ``CALL``) of the single call.
     """
 
     places: tuple[tuple[Account, Limit | None], ...]
     per_call: tuple[Limit, ...] = ()
+    watched: tuple[tuple[Account, Limit], ...] = ()
 
     @staticmethod
     @lru_cache(maxsize=1_024)
-    def on(scope: Scope, limits: tuple[tuple[str, Limit], ...], per_call: tuple[Limit, ...]) -> "Charges":
+    def on(
+        scope: Scope,
+        limits: tuple[tuple[str, Limit], ...],
+        per_call: tuple[Limit, ...],
+        watched: tuple[tuple[str, Limit], ...] = (),
+    ) -> "Charges":
         places: dict[Account, Limit | None] = {
             Account(place, limit.meter, limit.window_key): limit for place, limit in limits
         }
+        told = [(Account(place, limit.meter, limit.window_key), limit) for place, limit in watched]
+        for account, _ in told:
+            places.setdefault(account, None)
+        told += [(Account(CALL, limit.meter), limit) for limit in per_call if limit.on_exceed != "block"]
         run = next((part for part in scope.path() if part.parts[-1][0] == "run"), scope)
         for meter in ("usd", "calls"):
             places.setdefault(Account(str(run), meter), None)
-        return Charges(tuple(places.items()), per_call)
+        refuse = tuple([limit for limit in per_call if limit.on_exceed == "block"])
+        return Charges(tuple(places.items()), refuse, tuple(told))
 
     @cached_property
     def terms(self) -> Terms:
@@ -85,6 +103,24 @@ class Charges:
             if amount is not None:
                 amounts[meter] = min(amount, AMOUNT_MAX)  # No ledger holds more, and no limit is higher.
         return amounts
+
+    def passed(self, balances: Sequence[Balance], amounts: Mapping[str, int]) -> list[tuple[Limit, Balance]]:
+        """
+        The limits that only tell and would have refused a call of these amounts, each with its account before the call.
+
+        Args:
+            balances: Of the call's reservation.
+        """
+        if not self.watched:
+            return []
+        found, standing = [], {balance.account: balance for balance in balances}
+        for account, limit in self.watched:
+            amount = amounts.get(account.meter, 0)
+            balance = standing.get(account, Balance(account=account, reserved=amount))
+            most = limit_in_force(limit.amount, override=None, topped_up=balance.topped_up)
+            if balance.spent + balance.reserved > (most or 0):
+                found.append((limit, replace(balance, limit=most, reserved=balance.reserved - amount)))
+        return found
 
     def call_refusal(self, bound: Bound) -> Refusal | None:
         """
@@ -138,6 +174,38 @@ def _passes(refusal: Refusal, charge: Charge, balance: Balance, *, wait_seconds:
     return reset is not None and (reset - now).total_seconds() <= wait_seconds
 
 
+def exceeded(
+    balance: Balance,
+    *,
+    requested: int,
+    source: str,
+    now: datetime,
+    open_count: int = 0,
+    held: bool = False,
+    output_tokens_affordable: int | None = None,
+) -> BudgetExceeded:
+    """
+    The error for an amount that does not fit into a balance.
+    """
+    account = balance.account
+    assert balance.limit is not None
+    return BudgetExceeded(
+        scope=account.scope,
+        meter=account.meter,
+        window=account.window,
+        limit=balance.limit,
+        spent=balance.spent,
+        reserved=balance.reserved,
+        requested=requested,
+        open_count=open_count,
+        source=source,
+        resets_at=resets_at(account.window, now=now),
+        held=held,
+        output_tokens_affordable=output_tokens_affordable,
+        now=now,
+    )
+
+
 def affordable(
     balances: Sequence[Balance], per_call: Sequence[Limit], *, most: int, bound_at: Callable[[int], Bound]
 ) -> int:
@@ -178,3 +246,14 @@ def actual(booking: Booking) -> Mapping[str, int]:
         amounts["input_tokens"], amounts["output_tokens"] = usage.input_tokens, usage.output_tokens
         amounts["tokens"], amounts["tool_calls"] = usage.tokens, usage.tool_calls
     return {meter: min(amount, AMOUNT_MAX) for meter, amount in amounts.items()}
+
+
+def remedy(call: Call, bound: Bound) -> str:
+    """
+    How to go on with a call that has no bound.
+    """
+    if call.server_tools:
+        return "cap the tool's uses in the request (max_uses, max_tool_calls), or run without that limit"
+    if bound.output_tokens is None and not call.unbounded:
+        return f"name an output cap in the request, or give the price of {call.model} with its largest output"
+    return "leave that part out, or run without that limit"

@@ -17,10 +17,12 @@ from solvent._amounts import AMOUNT_MAX, check_amount, show_dollars
 Meter = Literal[
     "branches",
     "calls",
+    "depth",
     "input_tokens",
     "output_tokens",
     "parallel",
     "retries",
+    "seconds",
     "tokens",
     "tool_calls",
     "usd",
@@ -28,7 +30,11 @@ Meter = Literal[
 RESERVED_METERS: tuple[Meter, ...] = ("usd", "tokens", "input_tokens", "output_tokens", "calls", "branches", "parallel")
 CHECKED_METERS: tuple[Meter, ...] = ("tool_calls", "retries")  # Known after the fact or from the path (DESIGN §3).
 METERS: tuple[Meter, ...] = RESERVED_METERS + CHECKED_METERS
+PATH_METERS: tuple[Meter, ...] = ("depth", "seconds")  # Of the path and the clock: no account keeps them.
 GAUGES: frozenset[Meter] = frozenset({"parallel"})  # Closes at 0 on every path.
+
+OnExceed = Literal["block", "warn", "log"]  # What a limit does to a call that would pass it.
+ON_EXCEED: tuple[OnExceed, ...] = ("block", "warn", "log")
 
 WINDOWS = ("", "minute", "hour", "day", "week", "month")  # "" is the life of the scope.
 SECOND_NS = 1_000_000_000
@@ -52,6 +58,7 @@ class Limit(Struct, frozen=True, kw_only=True):
         window: One of ``WINDOWS``.
         time_zone: Where calendar windows begin.
         source: Where it was set, for the error that names it: ``--usd``, ``solvent.yaml:7``.
+        on_exceed: ``block`` refuses the call that would pass it; ``warn`` and ``log`` let it pass, and tell.
     """
 
     meter: Meter
@@ -59,14 +66,19 @@ class Limit(Struct, frozen=True, kw_only=True):
     window: str = ""
     time_zone: str = "UTC"
     source: str = ""
+    on_exceed: OnExceed = "block"
 
     def __post_init__(self) -> None:
-        if self.meter not in METERS:
-            raise ValueError(f"meter must be one of {', '.join(METERS)}, got {self.meter!r}")
+        if self.meter not in METERS + PATH_METERS:
+            raise ValueError(f"meter must be one of {', '.join(METERS + PATH_METERS)}, got {self.meter!r}")
         check_amount(f"limit of {self.meter}", self.amount)
         if self.window not in WINDOWS:
             raise ValueError(f"window must be one of minute, hour, day, week, month, got {self.window!r}")
+        if self.window and self.meter in PATH_METERS:
+            raise ValueError(f"a limit of {self.meter} has no window, got {self.window!r}")
         check_time_zone(self.time_zone)
+        if self.on_exceed not in ON_EXCEED:
+            raise ValueError(f"on_exceed must be block, warn or log, got {self.on_exceed!r}")
 
     @classmethod
     def of_account(cls, meter: str, window_key: str, amount: int, *, source: str) -> Self:

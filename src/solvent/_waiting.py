@@ -25,6 +25,13 @@ class Queues:
         self._queues: dict[Account, deque[Place]] = {}
         self._lock = threading.Lock()
 
+    def clear(self) -> None:
+        """
+        Forget who waits: in a forked child they are the parent's.
+        """
+        self._queues.clear()
+        self._lock = threading.Lock()
+
     def busy(self, accounts: Iterable[Account]) -> Account | None:
         """
         The first of these accounts that others wait for already.

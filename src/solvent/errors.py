@@ -92,9 +92,9 @@ class BudgetExceeded(SolventError):
         scope: str,
         meter: str,
         limit: int,
-        spent: int,
-        reserved: int,
-        requested: int,
+        spent: int = 0,
+        reserved: int = 0,
+        requested: int = 0,
         window: str = "",
         open_count: int = 0,
         source: str = "",
@@ -128,12 +128,15 @@ class BudgetExceeded(SolventError):
         return self.limit - self.spent - self.reserved
 
     def message(self) -> str:
-        return "\n".join((self.headline(), self._state(), f"To go on: {', or '.join(self._ways())}."))
+        state = () if self.meter == "depth" else (self._state(),)
+        return "\n".join((self.headline(), *state, f"To go on: {', or '.join(self._ways())}."))
 
     def headline(self) -> str:
         """
         The first line of the message: what was asked and what is left.
         """
+        if self.meter == "depth":
+            return f"{self.scope} nests agents and steps {self.limit} deep at most; this call is {self.requested} deep."
         per = f" per {self.window.partition('@')[0]}" if self.window else ""
         need = (
             "the replies so far asked for more"
@@ -165,31 +168,53 @@ class BudgetExceeded(SolventError):
 
 class LoopDetected(BudgetExceeded):
     """
-    Raised when the same request came more often than the policy allows.
+    Raised when the same request came more often than the policy allows; ``spent`` is how often it came before.
+
+    Attributes:
+        cycle: How many different requests come in turn; with 1 it is the same one again and again.
+        fingerprint: Of this request, as the journal has it.
     """
 
     code = "loop_detected"
 
+    def __init__(
+        self, *, scope: str, limit: int, spent: int, cycle: int, within_seconds: float, fingerprint: str, source: str
+    ) -> None:
+        self.cycle, self.within_seconds, self.fingerprint = cycle, within_seconds, fingerprint
+        super().__init__(scope=scope, meter="same_call", limit=limit, spent=spent, requested=1, source=source)
+
+    def headline(self) -> str:
+        what = "request" if self.cycle == 1 else f"{self.cycle} requests in turn,"
+        times = f"{self.spent + 1} {'times' if self.cycle == 1 else 'calls'} within {show_seconds(self.within_seconds)}"
+        return f"{self.scope} makes the same {what} {times}; {self.limit} are allowed."
+
+    def _state(self) -> str:
+        return f"Nothing in them changed; the last one has the fingerprint {self.fingerprint}."
+
+    def _ways(self) -> list[str]:
+        return ["find what repeats them", f"raise same_call{f' ({self.source})' if self.source else ''}"]
+
 
 class DeadlinePassed(BudgetExceeded):
     """
-    Raised when a call is asked for after the scope's time ran out. ``limit`` and ``spent`` are whole seconds.
+    Raised when the scope's time ran out. ``limit`` and ``spent`` are whole seconds.
+
+    Attributes:
+        ended: The call was under way and was ended; what it may have cost is booked. Else it was not made.
     """
 
     code = "deadline_passed"
 
-    @classmethod
-    def after(cls, *, scope: str, seconds: int, source: str = "") -> "DeadlinePassed":
-        return cls(scope=scope, meter="seconds", limit=seconds, spent=seconds, reserved=0, requested=0, source=source)
+    def __init__(self, *, scope: str, seconds: int, source: str = "", ended: bool = False) -> None:
+        self.ended = ended
+        super().__init__(scope=scope, meter="seconds", limit=seconds, spent=seconds, source=source)
 
     def headline(self) -> str:
-        return self.message().partition("\n")[0]
+        what = "the call was ended" if self.ended else "no call is started"
+        return f"{self.scope} had {show_seconds(self.limit)} and they are over; {what}."
 
     def message(self) -> str:
-        return (
-            f"{self.scope} had {show_seconds(self.limit)} and they are over; no call is started.\n"
-            f"To go on: allow more time{f' ({self.source})' if self.source else ''}."
-        )
+        return f"{self.headline()}\nTo go on: allow more time{f' ({self.source})' if self.source else ''}."
 
 
 class PriceUnknown(SolventError):
@@ -223,7 +248,7 @@ class Unbounded(SolventError):
 
     Attributes:
         part: The part of the request that has no bound.
-        meter: The limited meter.
+        meter: The limited meter; none where strict mode refuses what cannot be seen, whatever the limits.
         remedy: The setting that caps it.
     """
 
@@ -237,7 +262,8 @@ class Unbounded(SolventError):
     remedy: str
 
     def message(self) -> str:
-        return f"{self.part} has no bound, and a limit of {self.meter} is in force.\nTo go on: {self.remedy}."
+        why = f"a limit of {self.meter} is in force" if self.meter else "strict mode refuses what it cannot see"
+        return f"{self.part} has no bound, and {why}.\nTo go on: {self.remedy}."
 
 
 class ReservationNotFound(SolventError):

@@ -9,10 +9,10 @@ from servers import PATIENCE_SECONDS
 from worlds import RawUpstream, chunked, plain
 
 from solvent.gateway import _count
-from solvent.gateway._client import HttpClient
 from solvent.gateway._count import ask
 from solvent.gateway._exchange import Outgoing
 from solvent.gateway._providers import Upstream
+from solvent.gateway._upstream import AiohttpClient
 
 ANSWER = b'{"input_tokens": 12}'
 HEADERS = [("accept-encoding", "identity"), ("x-api-key", "sk-real"), ("content-type", "application/json")]
@@ -24,7 +24,7 @@ def asked(script, *, query="", headers=HEADERS, path="messages/count_tokens"):
     """
 
     async def scene():
-        upstream, client = RawUpstream(script=script), HttpClient()
+        upstream, client = RawUpstream(script=script), AiohttpClient()
         listening = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
         base = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         at = Upstream(provider="anthropic", base=base, prefix="v1", is_own=True)

@@ -24,6 +24,8 @@ def test_every_base_url_leads_to_the_gateway():
     assert child["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:4321/secret/anthropic"
     assert child["GOOGLE_GEMINI_BASE_URL"] == "http://127.0.0.1:4321/secret/gemini"
     assert child["GROQ_BASE_URL"] == "http://127.0.0.1:4321/secret/groq"
+    assert child["CO_API_URL"] == "http://127.0.0.1:4321/secret/cohere"
+    assert child["ZAI_BASE_URL"] == "http://127.0.0.1:4321/secret/zai/api/paas/v4"
     assert child["SOLVENT_GATEWAY"] == "http://127.0.0.1:4321/secret"
     assert child["SOLVENT_SCOPE"] == "run:one"
     assert child["PATH"] == "/bin"
@@ -52,6 +54,11 @@ def test_former_base_urls_become_the_upstreams():
         ("openrouter", "v1/models", "https://openrouter.ai/api/v1/models"),
         ("fireworks", "v1/chat/completions", "https://api.fireworks.ai/inference/v1/chat/completions"),
         ("gemini", "v1beta/models", "https://generativelanguage.googleapis.com/v1beta/models"),
+        ("cohere", "v2/chat", "https://api.cohere.com/v2/chat"),
+        ("cohere", "compatibility/v1/chat/completions", "https://api.cohere.com/compatibility/v1/chat/completions"),
+        ("moonshot", "v1/chat/completions", "https://api.moonshot.ai/v1/chat/completions"),
+        ("zai", "api/paas/v4/chat/completions", "https://api.z.ai/api/paas/v4/chat/completions"),
+        ("zai", "chat/completions", "https://api.z.ai/api/paas/v4/chat/completions"),
     ],
 )
 def test_paths_reach_the_providers_own_addresses(provider, path, url):
@@ -212,6 +219,12 @@ def test_a_base_url_with_or_without_its_prefix_is_one_address(environ, url):
     upstream = prepared(environ).upstreams["cerebras"]
     assert upstream.url("v1/chat/completions") == url
     assert upstream.is_own == ("api.cerebras.ai" in url)
+
+
+def test_the_address_of_a_coding_plan_is_kept():
+    upstream = prepared({"ZAI_BASE_URL": "https://api.z.ai/api/coding/paas/v4"}).upstreams["zai"]
+    assert upstream.url("api/paas/v4/chat/completions") == "https://api.z.ai/api/coding/paas/v4/chat/completions"
+    assert not upstream.is_own
 
 
 def test_own_address_of_a_provider_is_known_without_its_prefix():

@@ -4,6 +4,7 @@ A gateway on a real socket, between a raw client and a raw upstream, with a guar
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ import httptools
 from servers import PATIENCE_SECONDS
 
 from solvent._booking import Outcome
+from solvent._checks import Deadline
 from solvent._limits import Limit, Scope
-from solvent.errors import SolventError
+from solvent.errors import DeadlinePassed, SolventError
 from solvent.gateway._app import Gateway
 from solvent.gateway._incoming import Event
 from solvent.gateway._providers import Upstream
@@ -43,6 +45,8 @@ class Admitted:
     fingerprint: bytes
     body: bytes | None
     headers: Mapping[str, str]
+    path: str | None = None
+    deadline: Deadline | None = None
 
 
 @dataclass
@@ -62,6 +66,8 @@ class CountingGuard:
     refusal: SolventError | None = None
     body: bytes | None = None
     rewrite: Callable[[Call], bytes | None] | None = None
+    path: str | None = None
+    seconds_left: float | None = None  # Until every call has to end.
     waiting: asyncio.Event | None = None  # While set, admissions wait for it.
     queued: asyncio.Event = field(default_factory=asyncio.Event)  # An admission waits.
     settle_waits_for: asyncio.Event | None = None
@@ -71,7 +77,7 @@ class CountingGuard:
     cancelled: int = 0
 
     async def aadmit(
-        self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
+        self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False, **_: object
     ) -> Admitted:
         assert began > 0
         assert own_host is False
@@ -85,7 +91,9 @@ class CountingGuard:
                 self.cancelled += 1
                 raise
         body = self.rewrite(call) if self.rewrite else self.body
-        admission = Admitted(len(self.admitted), call, scope, fingerprint, body, {"x-solvent-remaining": "$1.00"})
+        headers = {"x-solvent-remaining": "$1.00"}
+        deadline = None if self.seconds_left is None else _deadline(str(scope), self.seconds_left)
+        admission = Admitted(len(self.admitted), call, scope, fingerprint, body, headers, self.path, deadline)
         self.admitted.append(admission)
         return admission
 
@@ -112,6 +120,11 @@ class CountingGuard:
         """
         assert len(self.admitted) == len(self.outcomes) == 1
         return self.outcomes[0]
+
+
+def _deadline(scope: str, seconds_left: float) -> Deadline:
+    error = DeadlinePassed(scope=scope, seconds=60, source="solvent.yaml:5", ended=True)
+    return Deadline(at=time.monotonic() + seconds_left, error=error)
 
 
 @dataclass

@@ -3,13 +3,15 @@
 """
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from solvent._amounts import nanodollars
 from solvent._limits import Limit, Scope
 from solvent.errors import SettingsError
-from solvent.policy import LimitsInForce, Policy
+from solvent.policy import LimitsInForce, LoopRule, Policy
+from solvent.policy._fallback import Fallback
 from solvent.policy._read import read_policy
 
 GOOD = """\
@@ -62,17 +64,33 @@ def test_a_policy_is_read_with_its_lines(read, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "ways"),
+    [
+        ("wait: 1s", ("prefix", "tokenizer")),
+        ("tighten: []", ()),
+        ("tighten: [count, prefix]", ("prefix", "count")),
+    ],
+)
+def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, text, ways):
+    assert read(text).tighten == ways
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "solvent.yaml: expected settings such as `budgets:`, got an empty file"),
         ("# only a comment\n", "solvent.yaml: expected settings such as `budgets:`, got an empty file"),
         ("budgets", "solvent.yaml:1: the file: expected settings by name (`name: value`), got one value"),
         ("budgets:\n\trun:*: 1", "solvent.yaml:2: expected YAML, got found character '\\t' that cannot"),
-        ("budget: {}", "solvent.yaml:1: budget: expected one of budgets, call, ledger, prices, shrink, time_zone, "
-         "unpriced, wait, got budget"),
+        ("budget: {}", "solvent.yaml:1: budget: expected one of budgets, call, fallback, ledger, loops, prices, "
+         "shrink, store_down, tighten, time_zone, unpriced, wait, got budget"),
         ("wait: 1s\nwait: 2s", "solvent.yaml:2: wait: expected each name once, got it a second time"),
         ("wait: soon", "solvent.yaml:1: wait: expected a length of time such as 30s, 10m or 1h30m, got 'soon'"),
         ("? [a, b]\n: 1", "solvent.yaml:1: the file: expected a name, got a list"),
+        ("tighten: count", "solvent.yaml:1: tighten: expected a list of prefix, tokenizer, count, got one value"),
+        ("tighten: [prefix,\n guess]", "solvent.yaml:2: tighten: expected each of prefix, tokenizer, count "
+         "at most once, got guess"),
+        ("tighten: [count, count]", "tighten: expected each of prefix, tokenizer, count at most once, got count"),
         ("wait: [1, 2]", "solvent.yaml:1: wait: expected one value, got a list"),
         ("x: &a 1\ny: *a", "solvent.yaml:2: expected no aliases (`*name`)"),
         ("time_zone: Mars/Base", "solvent.yaml:1: time_zone: expected a name such as UTC or Europe/Berlin, "
@@ -82,14 +100,18 @@ def test_a_policy_is_read_with_its_lines(read, tmp_path):
         ("budgets:\n  triage: {usd: 1}", 'solvent.yaml:2: budgets."triage": expected a scope such as run:*, '
          "agent:researcher or org:acme/team:*, got triage"),
         ("budgets: {run:*: {dollars: 1}}", 'solvent.yaml:1: budgets."run:*".dollars: expected one of usd, tokens, '
-         "input_tokens, output_tokens, calls, branches, parallel, tool_calls, retries, got dollars"),
+         "input_tokens, output_tokens, calls, branches, parallel, tool_calls, retries, depth, seconds, got dollars"),
         ("budgets: {run:*: {usd: -1}}", "expected an amount of dollars from 0 up, got '-1'"),
         ("budgets: {run:*: {usd: .nan}}", "expected an amount of dollars such as 2 or 0.50, got '.nan'"),
         ("budgets: {run:*: {usd: 1e}}", "expected an amount of dollars such as 2 or 0.50, got '1e'"),
         ("budgets: {run:*: {calls: 1.5}}", "expected a whole number, got '1.5'"),
         ("budgets: {run:*: {calls: yes}}", "expected a whole number such as 200, 500k or 2M, got 'yes'"),
-        ("budgets: {run:*: {seconds: 900}}", "expected a meter that a policy can limit by now"),
-        ("budgets: {run:*: {usd: {limit: 1, on_exceed: warn}}}", "expected block (warn and log come with a later"),
+        ("budgets: {run:*: {seconds: soon}}", 'budgets."run:*".seconds: expected a length of time such as 30s'),
+        ("budgets: {run:*: {seconds: 0.5}}", "seconds: expected a whole number of seconds, got '0.5'"),
+        ("budgets: {run:*: {seconds: 60/day}}", 'seconds: expected an amount without a window, got "60/day"'),
+        ("budgets: {run:*: {depth: [1/day]}}", 'depth: expected an amount without a window, got "1/day"'),
+        ("budgets:\n  run:*:\n    usd: {limit: 1, on_exceed: tell}", 'solvent.yaml:3: budgets."run:*".usd.on_exceed: '
+         "expected block, warn or log, got 'tell'"),
         ("budgets: {run:*: {usd: {on_exceed: block}}}", "expected `limit:` with an amount"),
         ("call: {usd: 1/day}", 'call.usd: expected an amount without a window, got "1/day"'),
         ("call: {calls: 1}", "call.calls: expected usd, tokens, input_tokens or output_tokens, got calls"),
@@ -102,9 +124,25 @@ def test_a_policy_is_read_with_its_lines(read, tmp_path):
         ("prices: {m: {input: 1, output: 1, per_call: 1}}", "prices.m.per_call: expected one of cache_read, "
          "cache_write, input, output, got per_call"),
         ("alert: {at: [50%]}", "alert: expected a setting that is in force by now; this one comes"),
-        ("fallback: []", "fallback: expected a setting that is in force by now"),
-        ("loops: {}", "loops: expected a setting that is in force by now"),
-        ("store_down: refuse", "store_down: expected a setting that is in force by now"),
+        ("fallback: gpt-4o", "solvent.yaml:1: fallback: expected a list of steps, got one value"),
+        ("fallback:\n- gpt-4o", "solvent.yaml:2: fallback[0]: expected settings by name"),
+        ("fallback: [{from: gpt-4o}]", "fallback[0]: expected `from:` and `to:` with the names of models, got one of"),
+        ("fallback:\n- {from: a, to: b}\n- {form: a}",
+         "solvent.yaml:3: fallback[1].form: expected one of at, from, to, got form; did you mean from?"),
+        ("fallback: [{at: 101%, from: a, to: b}]", "fallback[0].at: expected a share of a limit such as 80%, got"),
+        ("fallback: [{at: 0%, from: a, to: b}]", "expected a share of a limit such as 80%, got '0%'"),
+        ("fallback: [{at: 0.8, from: a, to: b}]", "expected a share of a limit such as 80%, got '0.8'"),
+        ("fallback: [{from: a, to: b}, {from: a, to: c}]", "fallback: expected one step from each model, got two from"),
+        ("fallback: [{from: a, to: b}, {from: b, to: a}]", "fallback: expected a way to other models, got one from a"),
+        ("fallback: [{from: a, to: gpt-77}]", "fallback: expected a model that has a price"),
+        ("loops: {}", "solvent.yaml:1: loops: expected `same_call:` with how often the same request may come"),
+        ("loops: {same_call: 0}", "loops.same_call: expected within 1 and 1,000, got 0"),
+        ("loops: {same_call: 5, within: soon}", "loops.within: expected a length of time such as 30s"),
+        ("loops: {same_call: 5, on_exceed: refuse}", "loops.on_exceed: expected block, warn or log, got 'refuse'"),
+        ("loops: {same_calls: 5}", "loops.same_calls: expected one of on_exceed, same_call, within, got"),
+        ("store_down: open", "store_down: expected `refuse` or {open: AMOUNT}, got open"),
+        ("store_down: {}", "store_down: expected {open: AMOUNT}, got none"),
+        ("store_down: {open: -1}", "store_down.open: expected an amount of dollars from 0 up, got '-1'"),
         ("ledger: [a]", "ledger: expected one value, got a list"),
         (b"\xff\xfe\x00", "expected YAML"),
         ("a: " + "x" * 1_000_000, "expected at most 1,000,000 bytes, got 1,000,003"),
@@ -114,6 +152,37 @@ def test_what_is_not_understood_is_told_with_its_line(read, tmp_path, text, mess
     with pytest.raises(SettingsError) as refused:
         read(text)
     assert message in str(refused.value).replace(f"{tmp_path}/", "")
+
+
+def test_limits_may_only_tell_and_may_be_of_depth_and_time(read):
+    policy = read("budgets: {run:*: {usd: {limit: 2.00, on_exceed: warn}, depth: 5, seconds: 15m}}\ncall: {usd: 1}")
+    assert [(limit.meter, limit.amount, limit.on_exceed) for _, limit in policy.budgets] == [
+        ("usd", nanodollars(2), "warn"),
+        ("depth", 5, "block"),
+        ("seconds", 900, "block"),
+    ]
+
+
+def test_a_chain_of_models_is_read(read):
+    policy = read(
+        "fallback: [{at: 62.5%, from: gpt-4-turbo, to: gpt-4o}, {from: gpt-4o, to: mine}]\nprices: {mine: gpt-4o}"
+    )
+    assert policy.fallback == (
+        Fallback(model="gpt-4-turbo", to="gpt-4o", at=Fraction(5, 8)),
+        Fallback(model="gpt-4o", to="mine"),
+    )
+
+
+def test_what_is_a_loop_is_read_and_only_tells_unless_it_is_said(read):
+    assert read("loops: {same_call: 5}").loops == LoopRule(same_call=5, source="solvent.yaml:1")
+    policy = read("wait: 1s\nloops: {same_call: 2, within: 5m, on_exceed: block}")
+    assert policy.loops == LoopRule(same_call=2, within_seconds=300, on_exceed="block", source="solvent.yaml:2")
+    assert read("wait: 1s").loops is None
+
+
+def test_what_may_be_spent_while_the_ledger_is_away_is_read(read):
+    assert read("store_down: {open: $1}").open_nanodollars == nanodollars(1)
+    assert read("store_down: refuse").open_nanodollars == 0
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
@@ -144,3 +213,26 @@ def test_a_scope_that_is_opened_again_has_the_limits_of_its_last_opening():
     for amount in (1, 3, 9):
         limits.open(scope, [Limit(meter="calls", amount=amount)])
         assert [limit.amount for _, limit in limits.of(scope)] == [min(amount, 5)]  # Never above the policy's.
+
+
+def test_limits_that_tell_stand_beside_those_that_refuse_and_hide_none():
+    def usd(amount, **more):
+        return Limit(meter="usd", amount=amount, **more)
+
+    scope = Scope.parse("run:a")
+    limits = LimitsInForce(Policy(budgets=(("run:*", usd(5)), ("run:*", usd(1, on_exceed="warn")))))
+    limits.open(scope, [Limit(meter="seconds", amount=60), Limit(meter="depth", amount=2)])
+    rules = limits.rules(scope)
+    assert [limit.amount for _, limit in rules.blocking] == [5]
+    assert [limit.amount for _, limit in rules.watched] == [1]
+    assert [limit.meter for _, limit in rules.checked] == ["seconds", "depth"]
+
+
+def test_the_innermost_scopes_word_on_a_model_counts():
+    limits = LimitsInForce(Policy(fallback=(Fallback(model="a", to="b"), Fallback(model="b", to="c"))))
+    limits.open(Scope.parse("run:x"), [], [Fallback(model="a", to="z")])
+    assert {model: step.to for model, step in limits.rules(Scope.parse("run:x")).fallback.items()} == {
+        "a": "z",
+        "b": "c",
+    }
+    assert limits.rules(Scope.parse("run:y")).fallback["a"].to == "b"

@@ -7,11 +7,15 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from solvent._answers import Answer, answer_to, plain_answer
+from solvent._counting import Counting
 from solvent._limits import Scope
 from solvent.errors import SolventError
-from solvent.gateway._answers import Answer, answer_to, plain_answer
+from solvent.gateway._count import ask
 from solvent.gateway._exchange import Exchange, Outgoing, reply_head
 from solvent.gateway._incoming import CLIENT_GONE, Event, Incoming, Kind
 from solvent.gateway._interrupt import Ended, Interrupt
@@ -21,6 +25,7 @@ from solvent.gateway._request import DISCONNECT, Receive, Rejected, Send, decode
 from solvent.gateway._routes import Routes, Target, described
 from solvent.gateway._seam import Admission, Guard, Settlement
 from solvent.gateway._upstream import AiohttpClient, Client, NotDelivered
+from solvent.wire import Asked, at_path
 from solvent.wire._call import Call
 
 _GRACE_SECONDS = 5
@@ -148,24 +153,33 @@ class Gateway:
                 swap_keys(headers, self._keys.get(request.provider, ()))
                 await self._pass(request, outgoing)
             else:
-                call = described(target.endpoint, request.provider, target.path, body, dict(headers))
+                asked = Asked(target.path, dict(headers))
+                call = described(target.endpoint, request.provider, asked, body)
                 swap_keys(headers, self._keys.get(request.provider, ()))
-                await self._paid(request, place, call, outgoing)
+                await self._paid(request, place, call, asked, outgoing)
         finally:
             if watch is not None:
                 watch.cancel()
 
-    async def _paid(self, request: Incoming, scope: Scope, call: Call, outgoing: Outgoing) -> None:
+    async def _paid(self, request: Incoming, scope: Scope, call: Call, asked: Asked, outgoing: Outgoing) -> None:
         fingerprint = hashlib.blake2b(outgoing.body, digest_size=16, salt=b"solvent-call").digest()
         own_host = outgoing.upstream.is_own
         try:
             with request.interrupt:
                 admission: Admission = await self._guard.aadmit(
-                    call, scope=scope, fingerprint=fingerprint, began=request.began, own_host=own_host
+                    call,
+                    scope=scope,
+                    fingerprint=fingerprint,
+                    began=request.began,
+                    own_host=own_host,
+                    asked=asked,
+                    counting=Counting(asked.path, partial(ask, self._client, outgoing)),
                 )
         except SolventError as refusal:
             await self._tell(request, "refused", answer_to(refusal))
             return
+        if admission.path is not None:
+            outgoing = replace(outgoing, url=at_path(outgoing.url, asked.path, admission.path))
         exchange = Exchange(
             guard=self._guard,
             client=self._client,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from solvent._answers import Answer, answer_to, plain_answer
 from solvent._booking import Lost, LostReason, NotSent, Outcome, Replied
-from solvent.gateway._answers import RawHeaders, error_event, format_for, plain_answer, raw_headers, send_answer
+from solvent.gateway._answers import RawHeaders, error_event, format_for, raw_headers, send_answer
 from solvent.gateway._decode import Decoder, Undecodable, decoded
 from solvent.gateway._finish import Finished
 from solvent.gateway._incoming import CLIENT_GONE, Incoming
@@ -20,6 +21,7 @@ from solvent.gateway._seam import Admission, Guard, Settlement
 from solvent.gateway._upstream import Client, NotDelivered, Reply
 from solvent.wire._call import STREAM_TYPES, Reader, Reading
 
+DEADLINE = "deadline"  # Why a call was interrupted.
 # A reply above this is passed on without being read: no answer with usage is that large.
 PLAIN_BYTES_MAX = 64 * 1024 * 1024
 _HELD_BYTES_MAX = 65_536
@@ -78,12 +80,16 @@ class Exchange:
         self._settling: Finished[Settlement] | None = None
         self._settlement: Settlement | None = None
         self._settled = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> Literal["answered", "lost"]:
         """
         Send, relay and settle; whether the reply was passed on whole.
         """
-        going = self._outgoing
+        going, deadline = self._outgoing, self._admission.deadline
+        if deadline is not None:
+            trigger = self._request.interrupt.trigger
+            self._timer = asyncio.get_running_loop().call_later(deadline.seconds_left, trigger, DEADLINE)
         try:
             with self._request.interrupt:
                 self._reply = await self._client.send(
@@ -100,6 +106,7 @@ class Exchange:
             self._leave_to_settle("stopped")
             raise
         finally:
+            self._is_over()
             if self._reply is not None:
                 self._reply.close()
             self._leave_to_settle("cut")
@@ -224,21 +231,30 @@ class Exchange:
         await self._settle(self._outcome(lost, sent=sent))
         if lost == "client_gone" or self._request.interrupt.reason == CLIENT_GONE:
             return
-        code, status = ("gateway_closing", 503) if lost == "stopped" else ("upstream_lost", 502)
-        if not sent and status == 502:
-            code = "upstream_unreachable"
-        message = _MESSAGES[code].format(provider=self._outgoing.upstream.provider, reason=reason)
+        answer = self._last_word(lost, reason, sent=sent)
         format = format_for(self._outgoing.upstream.provider, self._format)
         try:
             async with asyncio.timeout(_LAST_WORD_SECONDS):
                 if not self._request.head_sent:
-                    final = None if code == "upstream_lost" else code == "gateway_closing"
-                    await send_answer(self._send, format, plain_answer(status, code, message, final=final))
+                    await send_answer(self._send, format, answer)
                 elif self._is_sse:
-                    event = error_event(format, code=code, message=message)
+                    event = error_event(format, code=answer.code, message=answer.message)
                     await self._send({"type": "http.response.body", "body": event, "more_body": False})
         except (OSError, TimeoutError):
             return  # The client does not read any more; its books are done.
+
+    def _last_word(self, lost: LostReason, reason: str, *, sent: bool) -> Answer:
+        """
+        What is told in the place of the rest of a reply.
+        """
+        deadline = self._admission.deadline
+        if reason == DEADLINE and deadline is not None:
+            return answer_to(deadline.error)
+        code, status = ("gateway_closing", 503) if lost == "stopped" else ("upstream_lost", 502)
+        if not sent and status == 502:
+            code = "upstream_unreachable"
+        message = _MESSAGES[code].format(provider=self._outgoing.upstream.provider, reason=reason)
+        return plain_answer(status, code, message, final=None if code == "upstream_lost" else code == "gateway_closing")
 
     def _outcome(self, lost: LostReason, *, sent: bool) -> Outcome:
         if not sent and self._reply is None:
@@ -256,6 +272,7 @@ class Exchange:
             ``None`` when the ledger did not take it: the reservation expires in full, and the reply is passed on, for
             it was paid for.
         """
+        self._is_over()
         if self._settling is None:
             self._settling = Finished(self._guard.asettle(self._admission, outcome), self._spawn)
         if not self._settled:
@@ -265,6 +282,13 @@ class Exchange:
                 _log.exception("a call could not be booked")
             self._settled = True
         return self._settlement
+
+    def _is_over(self) -> None:
+        """
+        No deadline ends what has come to its end: a reply that was paid for is passed on.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _leave_to_settle(self, lost: LostReason) -> None:
         """

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from solvent.gateway._answers import Answer, RawHeaders, format_for, send_answer
+from solvent._answers import Answer
+from solvent.gateway._answers import RawHeaders, format_for, send_answer
 from solvent.gateway._interrupt import Ended, Interrupt
 from solvent.gateway._request import Receive, Send, check_length, read_body
 from solvent.wire._call import WireFormat

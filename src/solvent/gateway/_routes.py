@@ -12,7 +12,7 @@ from solvent._limits import Scope
 from solvent.gateway._providers import Upstream
 from solvent.gateway._request import Rejected, address_of, check_keys, decode_object, normal_path
 from solvent.wire import Endpoint, endpoint
-from solvent.wire._call import Call
+from solvent.wire._call import Asked, Call
 
 _TARGETS_MAX = 1_024  # A program calls a few addresses, over and over; ids in paths must not fill the memory.
 
@@ -100,23 +100,19 @@ class Routes:
         return hashlib.blake2b(token.encode(), key=self._salt, digest_size=16).digest()
 
 
-def described(found: Endpoint, provider: str, path: str, body: bytes, headers: Mapping[str, str]) -> Call:
+def described(found: Endpoint, provider: str, asked: Asked, body: bytes) -> Call:
     """
     The call that a paid request asks for.
-
-    Args:
-        path: Below the provider's base URL.
-        headers: As they came, lower-case names.
 
     Raises:
         Rejected: The body is not what the format says.
     """
     if found.format is None:
-        return _undescribed(found, provider, body, headers)
+        return _undescribed(found, provider, body, asked.headers)
     request = decode_object(body)
     try:
         check_keys(body)
-        return found.format.describe(request, provider=provider, path=path, headers=headers)
+        return found.format.describe(request, provider=provider, path=asked.path, headers=asked.headers)
     except ValueError as exc:
         raise Rejected(400, "invalid_request", str(exc)) from None
     except RecursionError:

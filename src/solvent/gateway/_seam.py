@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from solvent._booking import Outcome
+from solvent._checks import Deadline
+from solvent._counting import Counting
 from solvent._limits import Limit, Scope
-from solvent.wire._call import Call
+from solvent.wire._call import Asked, Call
 
 
 class Admission(Protocol):
@@ -20,7 +22,11 @@ class Admission(Protocol):
     @property
     def body(self) -> bytes | None: ...  # None: send the original bytes.
     @property
+    def path(self) -> str | None: ...  # None: where it was asked for.
+    @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def deadline(self) -> Deadline | None: ...
 
 
 class Settlement(Protocol):
@@ -38,7 +44,15 @@ class Guard(Protocol):
     """
 
     async def aadmit(
-        self, call: Call, *, scope: Scope, fingerprint: bytes, began: float, own_host: bool = False
+        self,
+        call: Call,
+        *,
+        scope: Scope,
+        fingerprint: bytes,
+        began: float,
+        own_host: bool = False,
+        asked: Asked | None = None,
+        counting: Counting | None = None,
     ) -> Admission:
         """
         Reserve what the call may cost. Cancelled, it leaves nothing open.

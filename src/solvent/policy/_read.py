@@ -2,32 +2,43 @@
 ``solvent.yaml`` as text scalars, strictly: what is not understood is an error with its line, and nothing is guessed.
 """
 
-import difflib
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from types import MappingProxyType
 
 import yaml
+from msgspec.structs import replace
 
 from solvent import _amounts
-from solvent._limits import METERS, SCOPE_KINDS, WINDOWS, Limit, Meter, check_time_zone
+from solvent._limits import (
+    METERS,
+    ON_EXCEED,
+    PATH_METERS,
+    SCOPE_KINDS,
+    WINDOWS,
+    Limit,
+    Meter,
+    OnExceed,
+    check_time_zone,
+)
 from solvent.errors import SettingsError
-from solvent.policy import Policy
-from solvent.prices import UserPrice
+from solvent.policy import TIGHTENINGS, LoopRule, Policy
+from solvent.policy._fallback import Fallback, check_chain, share
+from solvent.policy._nodes import Nodes
+from solvent.prices import OwnPrice, PriceAs, Prices, UserPrice
 
 BYTES_MAX = 1_000_000
-# Named in the design and not in force yet: accepting them would promise what nothing keeps.
-_LATER = ("alert", "fallback", "loops", "store_down")
-_CHECKED_LATER = ("depth", "seconds")
-
-T = TypeVar("T")
+SAME_CALL_MAX = 1_000  # Times of a request that are remembered.
 
 
-def read_policy(path: Path) -> Policy:
+def read_policy(path: Path, *, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
     """
     The policy in a file.
+
+    Args:
+        prices: Given beside it, by flags or in code; they win over those of the file.
 
     Raises:
         SettingsError: The file cannot be read, or says something that is not understood; names the line and the path.
@@ -41,48 +52,49 @@ def read_policy(path: Path) -> Policy:
     if len(data) > BYTES_MAX:
         raise SettingsError(where=str(path), expected=f"at most {BYTES_MAX:,} bytes", got=f"{len(data):,}")
     reader = _Reader(path)
-    return reader.policy(reader.parse(data))
+    return reader.policy(reader.parse(data), prices)
 
 
-class _Reader:
+class _Reader(Nodes):
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._time_zone = "UTC"
-        self._keys: dict[int, yaml.Node] = {}  # By value, the name that it stands under, for its line.
 
-    def parse(self, data: bytes) -> yaml.Node:
-        try:
-            for event in yaml.parse(data, Loader=yaml.BaseLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    line = event.start_mark.line + 1 if event.start_mark else 0
-                    raise SettingsError(where=f"{self._path}:{line}", expected="no aliases (`*name`)")
-            node = yaml.compose(data, Loader=yaml.BaseLoader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f"{self._path}:{mark.line + 1}" if mark else str(self._path)
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            raise SettingsError(where=where, expected="YAML", got=problem) from error
-        if node is None:
-            raise SettingsError(where=str(self._path), expected="settings such as `budgets:`", got="an empty file")
-        return node
-
-    def policy(self, root: yaml.Node) -> Policy:
-        settings = dict(self._mapping(root, ""))
-        self._known(settings, "", _TOP)
+    def policy(self, root: yaml.Node, prices: Mapping[str, OwnPrice]) -> Policy:
+        settings = dict(self.mapping(root, ""))
+        self.known(settings, "", _TOP)
         if "time_zone" in settings:
-            self._time_zone = self._value(settings["time_zone"], "time_zone", check_time_zone)
+            self._time_zone = self.value(settings["time_zone"], "time_zone", check_time_zone)
         policy = {name: read(self, settings[name], name) for name, read in _TOP.items() if name in settings and read}
         merged: dict[str, object] = {}
         for fields in policy.values():
             merged.update(fields)
-        return Policy(**merged)  # type: ignore[arg-type]  # Each reader gives fields of Policy by their names.
+        found = Policy(**merged)  # type: ignore[arg-type]  # Each reader gives fields of Policy by their names.
+        found = replace(found, prices={**found.prices, **prices})
+        self._check_prices(found, settings)
+        return found
+
+    def _check_prices(self, policy: Policy, settings: Mapping[str, yaml.Node]) -> None:
+        """
+        A price that one model is to have from another must be known now, and not when a call needs it.
+        """
+        has_names = any(isinstance(price, PriceAs) for price in policy.prices.values())
+        if policy.price_as is None and not has_names and not policy.fallback:
+            return  # The rate card need not be read.
+        known = Prices.load(policy.prices)
+        known.check()
+        if policy.price_as is not None:
+            known.check_name(policy.price_as, where=self.where(settings["unpriced"], "unpriced.price_as"))
+        for step in policy.fallback:
+            if step.to not in policy.prices:
+                known.check_name(step.to, where=self.where(settings["fallback"], "fallback"))
 
     def budgets(self, node: yaml.Node, path: str) -> dict[str, object]:
         budgets: list[tuple[str, Limit]] = []
-        for pattern, value in self._mapping(node, path):
+        for pattern, value in self.mapping(node, path):
             here = f'{path}."{pattern}"'
             if not all(re.fullmatch(rf"({'|'.join(SCOPE_KINDS)}):[^/]+", part) for part in pattern.split("/")):
-                self._fail(value, here, "a scope such as run:*, agent:researcher or org:acme/team:*", pattern)
+                self.fail(value, here, "a scope such as run:*, agent:researcher or org:acme/team:*", pattern)
             budgets += [(pattern, limit) for limit in self._limits(value, here, windows=True)]
         return {"budgets": tuple(budgets)}
 
@@ -90,161 +102,166 @@ class _Reader:
         limits = self._limits(node, path, windows=False)
         for limit in limits:
             if limit.meter not in ("usd", "tokens", "input_tokens", "output_tokens"):
-                self._fail(node, f"{path}.{limit.meter}", "usd, tokens, input_tokens or output_tokens", limit.meter)
+                self.fail(node, f"{path}.{limit.meter}", "usd, tokens, input_tokens or output_tokens", limit.meter)
         return {"call": limits}
 
     def _limits(self, node: yaml.Node, path: str, *, windows: bool) -> tuple[Limit, ...]:
         limits: list[Limit] = []
-        for meter, value in self._mapping(node, path):
+        for meter, value in self.mapping(node, path):
             here = f"{path}.{meter}"
-            if meter in _CHECKED_LATER:
-                self._fail(
-                    value, here, "a meter that a policy can limit by now; for time use `solvent run --time`", meter
-                )
-            if meter not in METERS:
-                self._fail(value, here, f"one of {', '.join(METERS)}", meter)
+            if meter not in METERS + PATH_METERS:
+                self.fail(value, here, f"one of {', '.join(METERS + PATH_METERS)}", meter)
             for one in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 limits.append(self._limit(one, here, meter, windows=windows))
         return tuple(limits)
 
-    def _limit(self, node: yaml.Node, path: str, meter: Meter, *, windows: bool) -> Limit:
+    def _limit(
+        self, node: yaml.Node, path: str, meter: Meter, *, windows: bool, on_exceed: OnExceed = "block"
+    ) -> Limit:
         if isinstance(node, yaml.MappingNode):
-            settings = dict(self._mapping(node, path))
-            self._known(settings, path, {"limit": None, "on_exceed": None})
+            settings = dict(self.mapping(node, path))
+            self.known(settings, path, {"limit": None, "on_exceed": None})
             if "on_exceed" in settings:
-                self._value(settings["on_exceed"], f"{path}.on_exceed", _block)
+                on_exceed = self.value(settings["on_exceed"], f"{path}.on_exceed", _on_exceed)
             if "limit" not in settings:
-                self._fail(node, path, "`limit:` with an amount", "none")
-            return self._limit(settings["limit"], f"{path}.limit", meter, windows=windows)
-        text = self._text(node, path)
+                self.fail(node, path, "`limit:` with an amount", "none")
+            return self._limit(settings["limit"], f"{path}.limit", meter, windows=windows, on_exceed=on_exceed)
+        text = self.text(node, path)
         amount, slash, window = text.partition("/")
+        windows = windows and meter not in PATH_METERS
         if slash and (not windows or window not in WINDOWS[1:]):
             expected = (
                 "an amount without a window"
                 if not windows
                 else ('an amount per minute, hour, day, week or month such as "20/day"')
             )
-            self._fail(node, path, expected, f'"{text}"')
-        read = _amounts.nanodollars if meter == "usd" else _amounts.count
+            self.fail(node, path, expected, f'"{text}"')
+        read = {"usd": _amounts.nanodollars, "seconds": _amounts.whole_seconds}.get(meter, _amounts.count)
         return Limit(
             meter=meter,
-            amount=self._checked(node, path, lambda: read(amount, name="amount")),
+            amount=self.checked(node, path, lambda: read(amount, name="amount")),
             window=window,
             time_zone=self._time_zone,
-            source=self._source(node),
+            source=self.source(node),
+            on_exceed=on_exceed,
         )
 
+    def fallback(self, node: yaml.Node, path: str) -> dict[str, object]:
+        steps = [self._step(one, f"{path}[{place}]") for place, one in enumerate(self.items(node, path, "steps"))]
+        self.checked(node, path, lambda: check_chain(steps))
+        return {"fallback": tuple(steps)}
+
+    def _step(self, node: yaml.Node, path: str) -> Fallback:
+        settings = dict(self.mapping(node, path))
+        self.known(settings, path, ("at", "from", "to"))
+        for name in ("from", "to"):
+            if name not in settings:
+                self.fail(node, path, "`from:` and `to:` with the names of models", "one of them")
+        return Fallback(
+            model=self.text(settings["from"], f"{path}.from"),
+            to=self.text(settings["to"], f"{path}.to"),
+            at=self.value(settings["at"], f"{path}.at", share) if "at" in settings else None,
+        )
+
+    def loops(self, node: yaml.Node, path: str) -> dict[str, object]:
+        settings = dict(self.mapping(node, path))
+        self.known(settings, path, ("on_exceed", "same_call", "within"))
+        if "same_call" not in settings:
+            self.fail(node, path, "`same_call:` with how often the same request may come", "none")
+        rule = LoopRule(
+            same_call=self.value(settings["same_call"], f"{path}.same_call", _same_call),
+            source=self.source(settings["same_call"]),
+        )
+        if "within" in settings:
+            rule = replace(rule, within_seconds=self.value(settings["within"], f"{path}.within", _amounts.seconds))
+        if "on_exceed" in settings:
+            rule = replace(rule, on_exceed=self.value(settings["on_exceed"], f"{path}.on_exceed", _on_exceed))
+        return {"loops": rule}
+
     def wait(self, node: yaml.Node, path: str) -> dict[str, object]:
-        return {"wait_seconds": self._value(node, path, _amounts.seconds)}
+        return {"wait_seconds": self.value(node, path, _amounts.seconds)}
 
     def shrink(self, node: yaml.Node, path: str) -> dict[str, object]:
-        settings = dict(self._mapping(node, path))
-        self._known(settings, path, {"output_tokens_min": None, "explicit": None})
+        settings = dict(self.mapping(node, path))
+        self.known(settings, path, {"output_tokens_min": None, "explicit": None})
         fields: dict[str, object] = {}
         if "output_tokens_min" in settings:
             here = f"{path}.output_tokens_min"
-            fields["shrink_tokens_min"] = self._value(settings["output_tokens_min"], here, _amounts.count)
+            fields["shrink_tokens_min"] = self.value(settings["output_tokens_min"], here, _amounts.count)
         if "explicit" in settings:
-            fields["shrink_explicit"] = self._value(settings["explicit"], f"{path}.explicit", _boolean)
+            fields["shrink_explicit"] = self.value(settings["explicit"], f"{path}.explicit", _boolean)
         return fields
+
+    def tighten(self, node: yaml.Node, path: str) -> dict[str, object]:
+        items = self.items(node, path, ", ".join(TIGHTENINGS))
+        ways = [self.text(one, path) for one in items]
+        for way, one in zip(ways, items, strict=True):
+            if way not in TIGHTENINGS or ways.count(way) > 1:
+                self.fail(one, path, f"each of {', '.join(TIGHTENINGS)} at most once", way)
+        return {"tighten": tuple([way for way in TIGHTENINGS if way in ways])}
+
+    def store_down(self, node: yaml.Node, path: str) -> dict[str, object]:
+        if isinstance(node, yaml.MappingNode):
+            settings = dict(self.mapping(node, path))
+            self.known(settings, path, ("open",))
+            if not settings:
+                self.fail(node, path, "{open: AMOUNT}", "none")
+            return {"open_nanodollars": self.value(settings["open"], f"{path}.open", _amounts.nanodollars)}
+        if self.text(node, path) != "refuse":
+            self.fail(node, path, "`refuse` or {open: AMOUNT}", self.text(node, path))
+        return {}
 
     def unpriced(self, node: yaml.Node, path: str) -> dict[str, object]:
         if isinstance(node, yaml.MappingNode):
-            settings = dict(self._mapping(node, path))
-            self._known(settings, path, {"price_as": None})
+            settings = dict(self.mapping(node, path))
+            self.known(settings, path, {"price_as": None})
             if not settings:
-                self._fail(node, path, "{price_as: MODEL}", "none")
-            return {"price_as": self._text(settings["price_as"], f"{path}.price_as")}
-        if self._text(node, path) != "refuse":
-            self._fail(node, path, "`refuse` or {price_as: MODEL}", self._text(node, path))
+                self.fail(node, path, "{price_as: MODEL}", "none")
+            return {"price_as": self.text(settings["price_as"], f"{path}.price_as")}
+        if self.text(node, path) != "refuse":
+            self.fail(node, path, "`refuse` or {price_as: MODEL}", self.text(node, path))
         return {}
 
     def prices(self, node: yaml.Node, path: str) -> dict[str, object]:
-        prices = {}
-        for model, value in self._mapping(node, path):
+        prices: dict[str, OwnPrice] = {}
+        for model, value in self.mapping(node, path):
             here = f"{path}.{model}"
-            settings = dict(self._mapping(value, here))
-            self._known(settings, here, dict.fromkeys(("input", "output", "cache_read", "cache_write")))
+            if isinstance(value, yaml.ScalarNode) and value.value:
+                prices[model] = PriceAs(model=value.value, source=self.source(value))
+                continue
+            settings = dict(self.mapping(value, here))
+            self.known(settings, here, dict.fromkeys(("input", "output", "cache_read", "cache_write")))
             for name in ("input", "output"):
                 if name not in settings:
-                    self._fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
-            texts = {name: self._text(amount, f"{here}.{name}") for name, amount in settings.items()}
-            prices[model] = self._checked(value, here, functools.partial(_user_price, texts, self._source(value)))
+                    self.fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
+            texts = {name: self.text(amount, f"{here}.{name}") for name, amount in settings.items()}
+            prices[model] = self.checked(value, here, functools.partial(_user_price, texts, self.source(value)))
         return {"prices": prices}
 
     def ledger(self, node: yaml.Node, path: str) -> dict[str, object]:
-        url = self._text(node, path)
+        url = self.text(node, path)
         scheme, separator, rest = url.partition(":///")
         if scheme == "sqlite" and separator and not rest.startswith("/"):
-            url = f"sqlite:///{self._path.parent.resolve() / rest}"  # Relative to this file.
+            url = f"sqlite:///{self.path.parent.resolve() / rest}"  # Relative to this file.
         return {"ledger": url}
-
-    def _mapping(self, node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            self._fail(node, path or "the file", "settings by name (`name: value`)", self._describe(node))
-        seen = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                self._fail(key, path or "the file", "a name", self._describe(key))
-            if key.value in seen:
-                self._fail(key, f"{path}.{key.value}".lstrip("."), "each name once", "it a second time")
-            seen.add(key.value)
-            self._keys[id(value)] = key
-            yield key.value, value
-
-    def _known(self, settings: dict[str, yaml.Node], path: str, known: Collection[str]) -> None:
-        for name in settings:
-            here = f"{path}.{name}".lstrip(".")
-            line = self._keys[id(settings[name])]
-            if not path and name in _LATER:
-                self._fail(line, here, "a setting that is in force by now; this one comes with a later version", name)
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                got = f"{name}; did you mean {close[0]}?" if close else name
-                self._fail(line, here, f"one of {', '.join(sorted(known))}", got)
-
-    def _text(self, node: yaml.Node, path: str) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            self._fail(node, path, "one value", self._describe(node))
-        return str(node.value)
-
-    def _value(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
-        text = self._text(node, path)
-        return self._checked(node, path, lambda: read(text))
-
-    def _checked(self, node: yaml.Node, path: str, read: Callable[[], T]) -> T:
-        try:
-            return read()
-        except ValueError as error:
-            raise SettingsError(where=self._where(node, path), expected=_expectation(error)) from error
-
-    def _source(self, node: yaml.Node) -> str:
-        return f"{self._path.name}:{node.start_mark.line + 1}"
-
-    def _where(self, node: yaml.Node, path: str) -> str:
-        return f"{self._path}:{node.start_mark.line + 1}: {path}"
-
-    def _fail(self, node: yaml.Node, path: str, expected: str, got: str) -> NoReturn:
-        raise SettingsError(where=self._where(node, path), expected=expected, got=got)
-
-    @staticmethod
-    def _describe(node: yaml.Node) -> str:
-        kinds = {yaml.ScalarNode: "one value", yaml.SequenceNode: "a list", yaml.MappingNode: "settings by name"}
-        return kinds[type(node)]
 
 
 def _user_price(texts: dict[str, str], source: str) -> UserPrice:
     return UserPrice.per_million_tokens(**texts, source=source)  # type: ignore[arg-type]  # The names are checked.
 
 
-def _expectation(error: ValueError) -> str:
-    return str(error).partition(" must be ")[2] or str(error)
+def _on_exceed(text: str) -> OnExceed:
+    for known in ON_EXCEED:
+        if text == known:
+            return known
+    raise ValueError(f"on_exceed must be block, warn or log, got {text!r}")
 
 
-def _block(text: str) -> str:
-    if text != "block":
-        raise ValueError(f"on_exceed must be block (warn and log come with a later version), got {text!r}")
-    return text
+def _same_call(text: str) -> int:
+    times = _amounts.count(text, name="same_call")
+    if not 1 <= times <= SAME_CALL_MAX:
+        raise ValueError(f"same_call must be within 1 and {SAME_CALL_MAX:,}, got {times}")
+    return times
 
 
 def _boolean(text: str) -> bool:
@@ -256,9 +273,13 @@ def _boolean(text: str) -> bool:
 _TOP = {
     "budgets": _Reader.budgets,
     "call": _Reader.call,
+    "fallback": _Reader.fallback,
     "ledger": _Reader.ledger,
+    "loops": _Reader.loops,
     "prices": _Reader.prices,
     "shrink": _Reader.shrink,
+    "store_down": _Reader.store_down,
+    "tighten": _Reader.tighten,
     "time_zone": None,  # Read before the others, which need it.
     "unpriced": _Reader.unpriced,
     "wait": _Reader.wait,

@@ -265,8 +265,11 @@ def _refused(report: Report, pen: _Pen, width: int) -> list[str]:
 def _events(report: Report, pen: _Pen, width: int) -> list[str]:
     seen = (
         (report.before.calls, f"made before this opening: {show_dollars(report.before.cost_nanodollars)}"),
+        (report.rungs.get("degrade", 0), "made with another model"),
         (report.rungs.get("shrink", 0), "given an output cap to fit"),
         (report.rungs.get("wait", 0), "waited for room"),
+        (report.rungs.get("warn", 0) + report.rungs.get("log", 0), "passed a limit that does not block"),
+        (report.rungs.get("store_down", 0), "made while the ledger was away"),
         (report.total.unpriced, "of unknown cost"),
         *(
             (share.count, _with(f"booked at the most it could cost ({_ESTIMATED.get(reason, reason)})", share))

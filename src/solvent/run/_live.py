@@ -5,7 +5,7 @@ One line for each call, for whoever watches a run.
 from solvent._amounts import show_dollars
 from solvent._printable import printable
 from solvent.errors import BudgetExceeded
-from solvent.events import CallClosed, CallRefused, Event, PriceAssumed, StoreFailed
+from solvent.events import BoundBroken, CallClosed, CallRefused, Event, LimitPassed, PriceAssumed, StoreFailed
 
 
 def line(event: Event) -> str | None:
@@ -32,6 +32,10 @@ def line(event: Event) -> str | None:
             return f"refused: {error.headline()}"
         case CallRefused(error=error):
             return f"refused: {str(error).partition(chr(10))[0]}"
+        case BoundBroken(model=model, bound=bound, billed=billed):
+            return f"{printable(model)} was billed {billed:,} input tokens, bounded by {bound:,}"
+        case LimitPassed(error=error):
+            return f"passed: {error.headline()}"
         case PriceAssumed(model=model, priced_as=other):
             return f"{model} has no price and is priced as {other}"
         case StoreFailed(error=error):

@@ -203,7 +203,7 @@ class _Session:
         ended = Ended(code=EXIT_BUDGET, reason=self._verdict.result()) if by_verdict else ended_by(waiting.result())
         if ended.reason == "deadline":
             seconds = round(settings.time_seconds or 0)
-            guard.stop(DeadlinePassed.after(scope=str(settings.scope), seconds=seconds, source="--time"))
+            guard.stop(DeadlinePassed(scope=str(settings.scope), seconds=seconds, source="--time"))
             over = "the time of this run is over (--time)"
             await asyncio.gather(gateway.end_calls(over), self._warden.end())
         await self._warden.end()

@@ -205,6 +205,13 @@ class EventReader:
         self._sent = 0
         return kept + self._release()
 
+    @property
+    def is_done(self) -> bool:
+        """
+        The stream came to its own end, after which it says nothing that counts.
+        """
+        return self._reply.done
+
     def finish(self) -> Reading:
         if self._splitter.tail:
             self._read(bytes(self._splitter.tail))

@@ -1,0 +1,163 @@
+"""
+What is checked before a call and has no account: how deep it is nested, whether its time is over, whether it loops.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from solvent._clock import Clock
+from solvent._limits import SECOND_NS, Limit, OnExceed, Scope
+from solvent._loops import Loops
+from solvent._records import CallRecord
+from solvent.errors import BudgetExceeded, DeadlinePassed, LoopDetected
+from solvent.policy import Policy, Rules
+
+OPENINGS_MAX = 65_536  # Scopes whose openings are remembered; beyond that the oldest begins anew.
+_NESTING = ("agent", "step")
+
+
+class Deadline(Struct, frozen=True, kw_only=True):
+    """
+    When a call that is under way has to end.
+
+    Attributes:
+        at: In seconds of ``time.monotonic``.
+        error: What its caller is then told.
+    """
+
+    at: float
+    error: DeadlinePassed
+
+    @property
+    def seconds_left(self) -> float:
+        return max(self.at - time.monotonic(), 0.0)
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """
+    A call that may be made as far as these checks go.
+
+    Attributes:
+        deadline: The first one on its path.
+        passed: What it passed that only tells.
+    """
+
+    deadline: Deadline | None = None
+    passed: tuple[tuple[OnExceed, BudgetExceeded], ...] = ()
+
+
+class Checks:
+    """
+    Checks calls, and remembers for that when scopes were opened and what was asked of late.
+    """
+
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._rule = policy.loops
+        self._clock = clock
+        self._opened: dict[str, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """
+        Leave the calls of before to others: in a forked child they are the parent's. Its openings hold there, too.
+        """
+        rule = self._rule
+        self._loops = None if rule is None else Loops(same_call=rule.same_call, within_seconds=rule.within_seconds)
+        self._lock = threading.Lock()
+
+    def open(self, scope: Scope) -> None:
+        """
+        The time of a scope begins now.
+        """
+        self._opened.pop(str(scope), None)
+        self._opening(str(scope))
+
+    def close(self, scope: Scope) -> None:
+        self._opened.pop(str(scope), None)
+
+    def before(self, scope: Scope, rules: Rules, record: CallRecord) -> Checked:
+        """
+        Check a call.
+
+        Raises:
+            BudgetExceeded: It is nested too deep.
+            DeadlinePassed: The time of a scope on its path is over.
+            LoopDetected: It is the same as calls before it.
+        """
+        passed: list[tuple[OnExceed, BudgetExceeded]] = []
+        deadline = None
+        for place, limit in rules.checked:
+            error = _too_deep(scope, place, limit)
+            if limit.meter == "seconds":
+                left = self._opening(place) + limit.amount * SECOND_NS - self._clock.uptime_ns()
+                if left <= 0:
+                    error = DeadlinePassed(scope=place, seconds=limit.amount, source=limit.source)
+                elif limit.on_exceed == "block":
+                    deadline = _first(deadline, _deadline(place, limit, left / SECOND_NS))
+            if error is not None:
+                passed.append((limit.on_exceed, error))
+        passed += self._loop(scope, record)
+        for on_exceed, error in passed:
+            if on_exceed == "block":
+                raise error
+        return Checked(deadline=deadline, passed=tuple(passed))
+
+    def _opening(self, scope: str) -> int:
+        """
+        When a scope was opened; one that nobody opened begins with the first call that is seen of it.
+        """
+        opened = self._opened.get(scope)
+        if opened is None:
+            with self._lock:
+                opened = self._opened.setdefault(scope, self._clock.uptime_ns())
+                if len(self._opened) > OPENINGS_MAX:
+                    self._opened.pop(next(iter(self._opened)))
+        return opened
+
+    def _loop(self, scope: Scope, record: CallRecord) -> Iterator[tuple[OnExceed, BudgetExceeded]]:
+        rule, fingerprint = self._rule, record.fingerprint
+        if self._loops is None or rule is None or fingerprint is None or record.attempt:
+            return
+        now_ns, name = self._clock.uptime_ns(), str(scope)
+        found = self._loops.closed_by(fingerprint, scope=name, now_ns=now_ns)
+        if found is None or rule.on_exceed != "block":
+            self._loops.add(fingerprint, scope=name, now_ns=now_ns)
+        if found is not None:
+            cycle, before = found
+            error = LoopDetected(
+                scope=name,
+                limit=rule.same_call,
+                spent=before,
+                cycle=cycle,
+                within_seconds=rule.within_seconds,
+                fingerprint=fingerprint,
+                source=rule.source,
+            )
+            yield rule.on_exceed, error
+
+
+def _too_deep(scope: Scope, place: str, limit: Limit) -> BudgetExceeded | None:
+    """
+    Agents and steps below the scope that a limit is for.
+    """
+    if limit.meter != "depth":
+        return None
+    below = scope.parts[place.count("/") + 1 :]
+    depth = sum(kind in _NESTING for kind, _ in below)
+    if depth <= limit.amount:
+        return None
+    return BudgetExceeded(
+        scope=place, meter="depth", limit=limit.amount, spent=0, reserved=0, requested=depth, source=limit.source
+    )
+
+
+def _deadline(place: str, limit: Limit, seconds_left: float) -> Deadline:
+    error = DeadlinePassed(scope=place, seconds=limit.amount, source=limit.source, ended=True)
+    return Deadline(at=time.monotonic() + seconds_left, error=error)
+
+
+def _first(one: Deadline | None, other: Deadline) -> Deadline:
+    return other if one is None or other.at < one.at else one

@@ -1,0 +1,169 @@
+"""
+The guards of one process: for each ledger one, with a thread that keeps its open calls alive and books what is late.
+"""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from solvent._guard import EXTEND_SECONDS, Guard
+from solvent._ids import new_id
+from solvent._limits import Scope
+from solvent.errors import SettingsError
+from solvent.policy import Policy
+from solvent.stores import default_url, open_store, spelled_out
+from solvent.stores._batcher import Ledger
+
+_log = logging.getLogger("solvent")
+
+
+class Runtime:
+    """
+    A guard on a ledger, as the hooks and the budgets of one process share it.
+
+    Args:
+        ledger: A URL or the path of a ``.db`` file.
+        scope: Of calls that no budget is open for.
+
+    Raises:
+        SettingsError, StoreUnavailable, LedgerCorrupt: The ledger cannot be opened.
+    """
+
+    def __init__(self, ledger: str, policy: Policy, *, scope: Scope) -> None:
+        self.scope = scope
+        self.ledger = Ledger(open_store(spelled_out(ledger)))
+        self.guard = Guard(self.ledger, policy=policy)
+        self._start_lock = threading.Lock()
+        self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        _RUNTIMES.add(self)
+
+    def keep_alive(self) -> None:
+        """
+        Have open calls extended from now on.
+        """
+        if self._thread is None:
+            with self._start_lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="solvent-guard", daemon=True)
+                    self._thread.start()
+
+    def later(self, work: Callable[[], object]) -> None:
+        """
+        Have something done by the guard's own thread, which runs since the first call: a finalizer may run anywhere,
+        also inside the ledger, or while that thread is being started.
+        """
+        self._work.put(work)
+
+    def close(self) -> None:
+        """
+        Book what is left, and close the ledger. Calls that are open stay reserved until they expire.
+        """
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+        self.guard.drain()
+        self.ledger.close()
+        _RUNTIMES.discard(self)
+
+    def _run(self) -> None:
+        beats = time.monotonic() + EXTEND_SECONDS
+        while True:
+            try:
+                work = self._work.get(timeout=max(beats - time.monotonic(), 0))
+            except Empty:
+                work, beats = self.guard.beat, time.monotonic() + EXTEND_SECONDS
+            if work is None:
+                return
+            try:
+                work()
+            except Exception:  # Whatever it is, the next round has to come, or calls expire while they run.
+                _log.exception("calls of this process could not be kept alive or booked")
+
+    def _begin_in_child(self) -> None:
+        """
+        No thread follows a fork, and the calls that are open are the parent's.
+        """
+        self._start_lock = threading.Lock()
+        self._work = SimpleQueue()
+        self._thread = None
+        self.guard.forget()
+
+
+_RUNTIMES: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    for runtime in list(_RUNTIMES):
+        runtime._begin_in_child()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
+
+
+class Settings:
+    """
+    What the process's own guard is made with; ``install`` and the environment say it.
+    """
+
+    def __init__(self) -> None:
+        self.ledger: str | None = None
+        self.policy: Policy | None = None
+        self._opened: dict[str, Runtime] = {}
+        self._lock = threading.Lock()
+
+    def runtime(self, ledger: str | None = None) -> Runtime:
+        """
+        The guard on a ledger, opened when it is first asked for; without one, on the process's own.
+        """
+        with self._lock:
+            policy = self._policy()
+            url = spelled_out(
+                ledger or self.ledger or os.environ.get("SOLVENT_LEDGER") or policy.ledger or default_url()
+            )
+            if url not in self._opened:
+                self._opened[url] = Runtime(url, policy, scope=_process_scope())
+            return self._opened[url]
+
+    def _policy(self) -> Policy:
+        if self.policy is None:
+            path = os.environ.get("SOLVENT_POLICY")
+            if not path:
+                return Policy()
+            from solvent.policy._read import read_policy  # It needs a YAML reader, which most programs do not.
+
+            self.policy = read_policy(Path(path))
+        return self.policy
+
+    def close(self) -> None:
+        with self._lock:
+            for runtime in self._opened.values():
+                runtime.close()
+            self._opened.clear()
+            self.policy = None
+
+
+def _process_scope() -> Scope:
+    """
+    The scope that the environment hands down, else one of this process, named after its program.
+    """
+    inherited = os.environ.get("SOLVENT_SCOPE")
+    if inherited:
+        try:
+            return Scope.parse(inherited)
+        except ValueError as error:
+            raise SettingsError(where="SOLVENT_SCOPE", expected="a scope such as run:42", got=str(error)) from error
+    program = Path(sys.argv[0] if sys.argv else "").stem
+    name = "".join(char for char in program if char.isalnum() or char in "._-")[:64] or "python"
+    return Scope((("run", f"{name}-{new_id()}"),))
+
+
+PROCESS = Settings()
+atexit.register(PROCESS.close)

@@ -1,0 +1,124 @@
+"""
+Hooks into the libraries that call models: every call of the process is held to its budget.
+"""
+
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+
+import wrapt
+from msgspec import Struct
+
+from solvent.instrument import transports
+from solvent.instrument._hooks import Unhook
+
+_log = logging.getLogger("solvent")
+
+
+class Hook(Struct, frozen=True):
+    """
+    One hook.
+
+    Attributes:
+        package: Whose calls it guards, or names.
+        module: The module that has to be there before it can be put on.
+        file: The module of this package whose ``hook`` puts it on.
+    """
+
+    package: str
+    module: str
+    file: str
+
+
+HOOKS: tuple[Hook, ...] = (
+    Hook("aiobotocore", "aiobotocore.endpoint", "aiobotocore"),
+    Hook("aiohttp", "aiohttp.client", "aiohttp"),
+    Hook("anthropic", "anthropic._base_client", "stainless"),
+    Hook("botocore", "botocore.endpoint", "botocore"),
+    Hook("cohere", "cohere.core.http_client", "cohere"),
+    Hook("concurrent.futures", "concurrent.futures.thread", "threads"),
+    Hook("google-genai", "google.genai._api_client", "google_genai"),
+    Hook("groq", "groq._base_client", "stainless"),
+    Hook("grpcio", "grpc._channel", "transports"),
+    Hook("grpcio", "grpc.aio._channel", "transports"),
+    Hook("httpx", "httpx", "httpx"),
+    Hook("httpx2", "httpx2", "httpx"),
+    Hook("litellm", "litellm.main", "litellm"),
+    Hook("litellm", "litellm.responses.main", "litellm"),
+    Hook("litellm", "litellm.router", "litellm"),
+    Hook("mistralai", "mistralai.basesdk", "mistralai"),
+    Hook("mistralai", "mistralai.client.basesdk", "mistralai"),
+    Hook("ollama", "ollama._client", "ollama"),
+    Hook("openai", "openai._base_client", "stainless"),
+    Hook("requests", "requests.sessions", "requests"),
+    Hook("threading", "threading", "threads"),
+    Hook("together", "together._base_client", "stainless"),
+    Hook("websockets", "websockets.client", "transports"),
+    Hook("websockets", "websockets.legacy.client", "transports"),
+)
+
+
+class _Installed:
+    def __init__(self) -> None:
+        self.unhooks: dict[ModuleType, list[Unhook]] = {}  # By the module, which may go by two names.
+        self.on = False
+        self.waiting: set[str] = set()
+        # Never held while something is imported: who imports comes here to put its hooks on.
+        self.lock = threading.Lock()
+
+
+_STATE = _Installed()
+
+
+def install(*, strict: bool = False) -> None:
+    """
+    Put the hooks on: now where a library is loaded, else when it is.
+
+    Args:
+        strict: Refuse connections to providers over which calls pass that no hook can read: WebSockets and gRPC.
+    """
+    _STATE.on = True
+    transports.be_strict(strict)
+    for hook in HOOKS:
+        if hook.module in sys.modules:
+            _put_on(hook)
+        elif hook.module not in _STATE.waiting:
+            _STATE.waiting.add(hook.module)
+            wrapt.register_post_import_hook(_when_loaded(hook), hook.module)
+
+
+def uninstall() -> None:
+    """
+    Take the hooks off. Calls that are under way are still booked.
+    """
+    with _STATE.lock:
+        _STATE.on = False
+        transports.be_strict(False)
+        for unhooks in reversed(_STATE.unhooks.values()):
+            for unhook in reversed(unhooks):
+                unhook()
+        _STATE.unhooks.clear()
+
+
+def _when_loaded(hook: Hook) -> Callable[[ModuleType], None]:
+    def loaded(_: ModuleType) -> None:
+        _STATE.waiting.discard(hook.module)
+        if _STATE.on:
+            _put_on(hook)
+
+    return loaded
+
+
+def _put_on(hook: Hook) -> None:
+    module = importlib.import_module(hook.module)  # Waits where another thread is still loading it.
+    put_on: Callable[[ModuleType], list[Unhook]] = importlib.import_module(f"solvent.instrument.{hook.file}").hook
+    with _STATE.lock:
+        if module in _STATE.unhooks:
+            return
+        try:
+            _STATE.unhooks[module] = put_on(module)
+        except (AttributeError, KeyError) as error:
+            _log.warning("%s has no hook: this version of it has no %s", hook.package, error)

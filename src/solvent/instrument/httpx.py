@@ -1,0 +1,219 @@
+"""
+``httpx`` and ``httpx2``: every request that their clients send.
+
+Source:
+    httpx 0.28.1 and httpx2 2.16.2, ``_client.py`` (``Client.send``, ``AsyncClient.send``) and ``_models.py``, the
+    ``trace`` extension of httpcore 1.0.9, and the transport over aiohttp in openai 3.54.0, read 2026-11-22.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+from solvent.errors import DeadlinePassed
+from solvent.instrument import transports
+from solvent.instrument._calls import GuardedCall, Refused
+from solvent.instrument._deadlines import Timeouts, in_time
+from solvent.instrument._hooks import Unhook, wrap
+from solvent.instrument._hosts import Target
+from solvent.instrument._httpx_replies import Replies
+from solvent.instrument._look import guarded, target
+
+_READABLE = ("deflate", "gzip", "identity")
+
+
+def hook(module: ModuleType) -> list[Unhook]:
+    """
+    Guard the clients of a module that is ``httpx`` or ``httpx2``.
+    """
+    hooks = _Hooks(module)
+    return [wrap(module.Client, "send", hooks.send), wrap(module.AsyncClient, "send", hooks.asend)]
+
+
+class _Hooks:
+    def __init__(self, module: ModuleType) -> None:
+        self._module: Any = module
+        self._replies = Replies(module)
+
+    def send(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        request, kwargs = _request(args, kwargs)
+        call = self._call(client, request)
+        if call is None:
+            return wrapped(request, **kwargs)
+        try:
+            call.admit()
+        except Refused as refused:
+            return self._answer(refused, request)
+        way = _Way(self._module, client, request)
+        try:
+            with call.under_way():
+                response = wrapped(self._twin(request, call, way.trace), **{**kwargs, "stream": True})
+        except BaseException as error:
+            call.settle(call.failed(error, sent=way.was_sent(error)))
+            return self._late(call, request, error)
+        outcome = self._replies.watch(call, response)
+        if outcome is not None:
+            call.settle(outcome)
+        if not kwargs.get("stream"):
+            try:
+                response.read()
+            except BaseException as error:
+                response.close()
+                return self._late(call, request, error)
+        return response
+
+    async def asend(
+        self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        request, kwargs = _request(args, kwargs)
+        call = await self._acall(client, request)
+        if call is None:
+            return await wrapped(request, **kwargs)
+        try:
+            await call.aadmit()
+        except Refused as refused:
+            return self._answer(refused, request)
+        way = _Way(self._module, client, request)
+        try:
+            with call.under_way():
+                async with in_time(call.deadline):
+                    response = await wrapped(self._twin(request, call, way.atrace), **{**kwargs, "stream": True})
+        except BaseException as error:
+            await call.asettle(call.failed(error, sent=way.was_sent(error)))
+            return self._late(call, request, error)
+        outcome = self._replies.watch(call, response)
+        if outcome is not None:
+            await call.asettle(outcome)
+        if not kwargs.get("stream"):
+            try:
+                await response.aread()
+            except BaseException as error:
+                await response.aclose()
+                return self._late(call, request, error)
+        return response
+
+    def _call(self, client: Any, request: Any) -> GuardedCall | None:
+        found = _target(client, request)
+        if found is None:
+            return None
+        if _is_unread_text(found, request) and isinstance(request.stream, self._module.SyncByteStream):
+            request.read()
+        return guarded(found, _headers(request), getattr(request, "_content", None))
+
+    async def _acall(self, client: Any, request: Any) -> GuardedCall | None:
+        found = _target(client, request)
+        if found is None:
+            return None
+        if _is_unread_text(found, request) and isinstance(request.stream, self._module.AsyncByteStream):
+            await request.aread()
+        return guarded(found, _headers(request), getattr(request, "_content", None))
+
+    def _twin(self, request: Any, call: GuardedCall, trace: Callable[..., Any]) -> Any:
+        """
+        What is sent in the request's place, for its owner may send the request itself again.
+        """
+        twin = object.__new__(type(request))
+        twin.__dict__.update(request.__dict__)
+        twin.headers = request.headers.copy()
+        twin.url = self._module.URL(call.address(str(request.url))) if call.path is not None else request.url
+        twin.extensions = {**request.extensions, "trace": trace}
+        if call.deadline is not None:
+            twin.extensions["timeout"] = Timeouts(request.extensions.get("timeout"), call.deadline)
+        if not call.fixed:
+            _ask_for_readable(twin.headers, plain=not call.usage_asked)
+        if call.body is not None:
+            twin.headers.pop("transfer-encoding", None)
+            twin.headers["content-length"] = str(len(call.body))
+            twin.stream, twin._content = self._module.ByteStream(call.body), call.body
+        return twin
+
+    def _late(self, call: GuardedCall, request: Any, error: BaseException) -> Any:
+        """
+        What is told of a call that ended in an error: the error itself, unless it was its deadline that ended it.
+        """
+        try:
+            call.check_time(error)
+        except DeadlinePassed as late:
+            error = late
+        if isinstance(error, DeadlinePassed):
+            return self._answer(call.refused(error), request)
+        raise error
+
+    def _answer(self, refused: Refused, request: Any) -> Any:
+        headers = {"content-type": "application/json", **dict(refused.answer.headers)}
+        response = self._module.Response(refused.answer.status, headers=headers, content=refused.body, request=request)
+        response.elapsed = timedelta()
+        return response
+
+
+class _Way:
+    """
+    How far a request came, for one that failed.
+    """
+
+    def __init__(self, module: Any, client: Any, request: Any) -> None:
+        self._module = module
+        self._users = request.extensions.get("trace")
+        transport = getattr(client, "_transport_for_url", lambda _: None)(request.url)
+        self._is_traced = type(transport) in (module.HTTPTransport, module.AsyncHTTPTransport)
+        self._left = False
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        self._left = self._left or ".send_request_" in event
+        if self._users is not None:
+            self._users(event, info)
+
+    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        self._left = self._left or ".send_request_" in event
+        if self._users is not None:
+            await self._users(event, info)
+
+    def was_sent(self, error: BaseException) -> bool:
+        """
+        Whether the provider may have got the request.
+        """
+        if self._is_traced:
+            return self._left
+        cause = error.__cause__
+        if cause is not None and type(cause).__module__.startswith("aiohttp."):
+            # Transports over aiohttp call a connection that was lost a time-out of connecting.
+            from solvent.instrument.aiohttp import was_sent
+
+            return was_sent(cause)
+        module = self._module
+        never = (module.ConnectError, module.ConnectTimeout, module.PoolTimeout, module.ProxyError)
+        return not isinstance(error, (*never, module.InvalidURL, module.LocalProtocolError, module.UnsupportedProtocol))
+
+
+def _request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    rest = dict(kwargs)
+    return (args[0] if args else rest.pop("request")), rest
+
+
+def _target(client: Any, request: Any) -> Target | None:
+    url = str(request.url)
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        transports.opens("websocket", request.url.host)
+        return None
+    return None if client.is_closed else target(request.method, url)
+
+
+def _is_unread_text(found: Target, request: Any) -> bool:
+    """
+    Whether a body that is sent piece by piece is one to be read before: it is text for a model, and no film.
+    """
+    return not hasattr(request, "_content") and found.endpoint is not None and found.endpoint.format is not None
+
+
+def _headers(request: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _ask_for_readable(headers: Any, *, plain: bool) -> None:
+    """
+    Let the reply come in an encoding that can be read here, or in none where something may be left out of it.
+    """
+    asked = headers.get("accept-encoding", "").split(",")
+    readable = [one.strip() for one in asked if one.partition(";")[0].strip() in _READABLE]
+    headers["accept-encoding"] = "identity" if plain or not readable else ", ".join(readable)

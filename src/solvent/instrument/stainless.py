@@ -1,0 +1,43 @@
+"""
+SDKs made by one generator (``openai``, ``anthropic``, ``groq``, ``together`` and others): a refusal of the HTTP library
+below them becomes Solvent's own error.
+
+Source:
+    openai 1.0.0 to 3.54.0 and anthropic 0.3.0 to 2.12.0, ``_base_client.py``: ``SyncAPIClient.request`` and
+    ``AsyncAPIClient.request`` are in all of them, outside the loop that tries again; read 2026-11-22.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from solvent.instrument._above import atranslated, translated
+from solvent.instrument._hooks import Unhook, wrap
+from solvent.instrument._hosts import Client
+
+_CLOUDS = ("azure", "bedrock", "vertex")
+
+
+def hook(module: ModuleType) -> list[Unhook]:
+    """
+    Args:
+        module: The SDK's ``_base_client``.
+    """
+    package = module.__name__.partition(".")[0]
+
+    def client_of(client: Any) -> Client:
+        return _client(client, package)
+
+    return [
+        wrap(module.SyncAPIClient, "request", translated(client_of)),
+        wrap(module.AsyncAPIClient, "request", atranslated(client_of)),
+    ]
+
+
+def _client(client: Any, package: str) -> Client:
+    """
+    Who calls: a client at an address of its owner's choice still has its SDK's paths and prices.
+    """
+    url = client.base_url
+    names = [kind.__name__.lower() for kind in type(client).__mro__ if kind.__module__.startswith(f"{package}.")]
+    provider = next((cloud for cloud in _CLOUDS if any(cloud in name for name in names)), package)
+    return Client(provider, url.netloc.decode().lower(), url.path.strip("/"))

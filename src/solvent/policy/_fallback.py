@@ -1,0 +1,77 @@
+"""
+Which model a call is made with when it does not fit with the one that it asks for.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from msgspec import Struct
+
+
+class Fallback(Struct, frozen=True, kw_only=True):
+    """
+    A step down from one model to another, of the same provider and wire format.
+
+    Attributes:
+        model: The one that is asked for.
+        to: The one that is used in its place when a call does not fit.
+        at: The share of any limit of money or tokens on the path from which on it is used for every call.
+    """
+
+    model: str
+    to: str
+    at: Fraction | None = None
+
+
+def chain(steps: Sequence[str | Mapping[str, str]]) -> tuple[Fallback, ...]:
+    """
+    The steps that code names: models, each of which leads on to the next one; or steps as in a policy.
+
+    Raises:
+        ValueError: One is none, or they lead back.
+    """
+    named = [step for step in steps if isinstance(step, str)]
+    if len(named) == len(steps):
+        found = [Fallback(model=model, to=to) for model, to in pairwise(named)]
+    else:
+        found = [_step(step) for step in steps]
+    check_chain(found)
+    return tuple(found)
+
+
+def _step(given: object) -> Fallback:
+    if not isinstance(given, Mapping) or not {"from", "to"} <= given.keys() <= {"at", "from", "to"}:
+        raise ValueError(f"fallback must be names of models, or steps with from, to and at, got {given!r}")
+    return Fallback(model=given["from"], to=given["to"], at=share(given["at"]) if "at" in given else None)
+
+
+def check_chain(steps: Sequence[Fallback]) -> None:
+    """
+    Raises:
+        ValueError: A model leads to two others, or back to itself.
+    """
+    to = {step.model: step.to for step in steps}
+    if len(to) < len(steps):
+        raise ValueError("fallback must be one step from each model, got two from one")
+    for start in to:
+        model, seen = start, {start}
+        while (model := to.get(model, "")) != "":
+            if model in seen:
+                raise ValueError(f"fallback must be a way to other models, got one from {start} back to {model}")
+            seen.add(model)
+
+
+def share(text: str) -> Fraction:
+    """
+    A share of a limit as people write it: ``80%``.
+
+    Raises:
+        ValueError: It is none, or not above 0 % and at most 100 %.
+    """
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
+    found = Fraction(match[1]) / 100 if match else Fraction(0)
+    if not 0 < found <= 1:
+        raise ValueError(f"at must be a share of a limit such as 80%, got {text!r}")
+    return found

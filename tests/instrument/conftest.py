@@ -1,0 +1,1 @@
+from inprocess import guarded, ledger, policy  # noqa: F401  # The fixtures of these tests.
