@@ -139,7 +139,7 @@ class Attempt:
         """
         assert self.asked is not None
         self.call, self.bound = call, bound
-        self.path = None if path == self.asked.path else path
+        self.path, self.cap_set = None if path == self.asked.path else path, None
         self._models.add(call.model)
         self.chain = PromptChain(call) if self.chain is not None else None
         of_the_model = ("degrade", *TIGHTENINGS)

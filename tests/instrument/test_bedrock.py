@@ -6,7 +6,7 @@ import asyncio
 import gc
 import io
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 
 import anthropic
 import boto3
@@ -14,6 +14,7 @@ import botocore.awsrequest
 import botocore.config
 import botocore.exceptions
 import botocore.parsers
+import httpx2
 import pytest
 import urllib3
 from bedrock_fake import KEY, REGION, SECRET, bedrock
@@ -177,10 +178,8 @@ def test_errors_are_booked_by_their_status(way, status, tokens, guarded):
 @pytest.mark.parametrize("way", STREAMED, ids=str)
 def test_a_stream_that_is_cut_is_booked_at_the_bound(way, guarded):
     with bedrock(Answer(output_tokens=CAP, cut_after=3)) as fake, solvent.budget(usd="1.00"):
-        try:
+        with suppress(anthropic.APIError, httpx2.HTTPError, urllib3.exceptions.HTTPError):
             way.take(fake.url, CAP)
-        except Exception as error:
-            assert not isinstance(error, solvent.SolventError)
     assert guarded.spent() == sum(fake.bill) * RATES.output == CAP * RATES.output
 
 
@@ -254,7 +253,8 @@ def test_what_a_handler_answers_in_amazons_place_costs_nothing(guarded):
     assert guarded.spent() == 0
 
 
-def test_what_nobody_can_bound_is_refused_under_a_limit(guarded):
+@pytest.mark.usefixtures("guarded")
+def test_what_nobody_can_bound_is_refused_under_a_limit():
     with bedrock(Answer()) as fake, solvent.budget(usd="1.00"), pytest.raises(solvent.Unbounded):
         runtime(fake.url).apply_guardrail(
             guardrailIdentifier="g", guardrailVersion="1", source="INPUT", content=[{"text": {"text": "Hi"}}]

@@ -5,6 +5,7 @@
 import asyncio
 import gc
 import json
+from contextlib import ExitStack
 
 import httpx2
 import pytest
@@ -95,6 +96,12 @@ def slow_server():
         yield url
 
 
+@pytest.fixture(scope="module")
+def failing_servers():
+    with ExitStack() as stack:
+        yield {status: stack.enter_context(run_llmock("--error-rate", f"{status}=1")) for status in (429, 500)}
+
+
 def cost(recorder):
     """
     What the replies say that they used, by the bytes that passed.
@@ -112,10 +119,12 @@ def cost(recorder):
 def test_what_the_reply_says_is_what_is_booked_until_the_limit(way, guarded, server, recording_proxy):
     recorder = recording_proxy(server)
     answered = 0
-    with solvent.budget(usd="0.125"), pytest.raises(solvent.BudgetExceeded) as refused:
-        for _ in range(100):
+    with solvent.budget(usd="0.125") as budget:
+        while budget.remaining() > 107_000_000:  # What one call may cost at most.
             assert way.take(recorder.url, CAP)
             answered += 1
+        with pytest.raises(solvent.BudgetExceeded) as refused:
+            way.take(recorder.url, CAP)
     assert not refused.value.held
     assert len(recorder.wait_for_ends(answered)) == answered > 1
     assert guarded.spent() == cost(recorder) <= 125_000_000
@@ -154,8 +163,8 @@ def test_a_stream_that_is_closed_early_is_booked_at_the_bound(way, guarded, slow
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("status", [429, 500])
-def test_errors_are_booked_by_their_status(way, status, guarded, llmock):
-    url = llmock("--error-rate", f"{status}=1")
+def test_errors_are_booked_by_their_status(way, status, guarded, failing_servers):
+    url = failing_servers[status]
     with solvent.budget(usd="1.00", calls=5), pytest.raises(genai.errors.APIError):
         way.take(url, CAP)
     assert guarded.spent("calls") == 1

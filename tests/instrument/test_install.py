@@ -56,7 +56,8 @@ def test_install_twice_is_install_once(guarded, fake_provider):
     assert guarded.spent() == fake.billed(RATES)
 
 
-def test_uninstall_leaves_the_libraries_as_they_were(guarded):
+@pytest.mark.usefixtures("guarded")
+def test_uninstall_leaves_the_libraries_as_they_were():
     put_on = [vars(owner)[name] for owner, name in POINTS]
     solvent.uninstall()
     originals = [vars(owner)[name] for owner, name in POINTS]
@@ -111,7 +112,8 @@ def test_what_others_put_around_a_library_later_stays(guarded, fake_provider):
         httpx2.Client.send = hooked.__wrapped__
 
 
-def test_a_library_without_the_hooks_place_is_left_and_told_of(guarded, monkeypatch, caplog):
+@pytest.mark.usefixtures("guarded")
+def test_a_library_without_the_hooks_place_is_left_and_told_of(monkeypatch, caplog):
     changed = Hook("ruled", "colorsys", "stainless")  # Some module, and no SDK's.
     monkeypatch.setattr(instrument, "HOOKS", (*HOOKS, changed))
     __import__("colorsys")
@@ -119,7 +121,8 @@ def test_a_library_without_the_hooks_place_is_left_and_told_of(guarded, monkeypa
     assert "ruled has no hook" in caplog.text
 
 
-def test_threads_that_install_at_once_put_the_hooks_on_once(guarded, fake_provider, eager_switching):
+@pytest.mark.usefixtures("eager_switching")
+def test_threads_that_install_at_once_put_the_hooks_on_once(guarded, fake_provider):
     fake = fake_provider(Answer(output_tokens=120))
     solvent.uninstall()
     barrier = threading.Barrier(8)

@@ -30,6 +30,7 @@ import solvent
 from solvent._checks import Deadline
 from solvent._runtime import PROCESS
 from solvent.errors import BudgetExceeded, DeadlinePassed
+from solvent.instrument._above import calling
 from solvent.instrument._deadlines import Watchdog
 from solvent.policy import Policy
 from solvent.prices import UserPrice
@@ -72,27 +73,35 @@ def test_a_call_that_does_not_fit_asks_the_provider_for_the_other_model(guarded,
     ] * 2
 
 
+PATHS = {
+    "/openai/deployments/{}/chat/completions?api-version=2025-01-01": {"messages": MESSAGES, "max_tokens": CAP},
+    "/v1beta/models/{}:generateContent": {
+        "contents": [{"role": "user", "parts": [{"text": "Say something."}]}],
+        "generationConfig": {"maxOutputTokens": CAP},
+    },
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("library", ["httpx", "httpx2", "aiohttp", "requests"])
-def test_it_is_asked_where_the_path_names_it(library, guarded, fake_provider):
+def test_it_is_asked_where_the_path_names_it(library, path, guarded, fake_provider):
     fake = fake_provider(Answer(output_tokens=CAP))
-    url = f"{fake.url}/openai/deployments/m/chat/completions?api-version=2025-01-01"
-    body = {"messages": MESSAGES, "max_tokens": CAP}
+    url, body = fake.url + path.format("m"), PATHS[path]
 
     async def by_aiohttp():
         async with aiohttp.ClientSession() as session, session.post(url, json=body) as reply:
-            return reply.status
+            await reply.read()
 
     post = {
-        "httpx": lambda: httpx.post(url, json=body).status_code,
-        "httpx2": lambda: httpx2.post(url, json=body).status_code,
+        "httpx": lambda: httpx.post(url, json=body),
+        "httpx2": lambda: httpx2.post(url, json=body),
         "aiohttp": lambda: asyncio.run(by_aiohttp()),
-        "requests": lambda: requests.post(url, json=body, timeout=30).status_code,
+        "requests": lambda: requests.post(url, json=body, timeout=30),
     }
     with solvent.budget(usd="0.001", fallback=FALLBACK):
-        assert post[library]() == 200
-    (seen,) = fake.seen
-    assert seen.path == "/openai/deployments/mini/chat/completions?api-version=2025-01-01"
-    assert guarded.spent() == BOUND_OF_MINI
+        post[library]()
+    assert [seen.path for seen in fake.seen] == [path.format("mini")]
+    assert [call.rungs for call in guarded.calls()] == [("degrade mini",)]
 
 
 def test_boto3_signs_what_is_sent_to_the_other_model(guarded):
@@ -198,37 +207,74 @@ def test_an_async_call_and_its_stream_are_ended_at_their_deadline(hangs, guarded
     assert (len(fake.seen), guarded.spent()) == (1, BOUND)
 
 
-def test_a_plain_reply_that_stalls_after_its_head_is_ended_too(guarded, raw_provider):
-    with nearly_over(), httpx2.Client() as client:
-        reply = client.post(f"{raw_provider}/v1/chat/completions", json=BODY, timeout=None)
-        assert (reply.status_code, reply.json()["error"]["code"]) == (402, "deadline_passed")
-    assert guarded.ends() == [("stopped", "stopped")]
+PLAIN_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
-@pytest.fixture
-def raw_provider():
+@contextmanager
+def dripping(head, *waits):
     """
-    Says that a reply comes, and then a byte every tenth of a second, for ever.
+    A provider that begins a reply, says a little after each of these waits, and then no more.
     """
 
     class Drips(socketserver.BaseRequestHandler):
         def handle(self):
             self.request.recv(65_536)
-            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+            self.request.sendall(head)
             try:
-                while not over.wait(0.1):
-                    self.request.sendall(b" ")
+                for seconds in waits:
+                    if over.wait(seconds):
+                        return
+                    self.request.sendall(b": \n\n")
             except OSError:
                 return
+            over.wait()
 
     over = threading.Event()
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drips) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        over.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1/chat/completions"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_a_plain_reply_that_never_comes_to_its_end_is_ended_too(guarded):
+    with dripping(PLAIN_HEAD, *[0.1] * 100) as url, nearly_over(), httpx2.Client() as client:
+        reply = client.post(url, json=BODY, timeout=None)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (402, "deadline_passed")
+    assert guarded.ends() == [("stopped", "stopped")]
+
+
+def test_a_stream_that_never_comes_to_its_end_is_ended_in_any_library(guarded):
+    with dripping(STREAM_HEAD, *[0.1] * 100) as url, nearly_over(), calling() as above:
+        with pytest.raises(DeadlinePassed), requests.post(url, json=BODY, timeout=60, stream=True) as reply:
+            for _ in reply.iter_content(1):
+                pass
+        assert isinstance(above.refusal, DeadlinePassed)  # Which keeps an SDK above it from trying again.
+    assert guarded.ends() == [("stopped", "stopped")]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_stream_that_stalls_late_is_ended_at_the_deadline_and_not_after_another_wait(kind, guarded):
+    async def read(url):
+        async with httpx2.AsyncClient(timeout=None) as client, client.stream("POST", url, json=BODY) as reply:
+            async for _ in reply.aiter_raw():
+                pass
+
+    with solvent.budget(usd="1.00", seconds=1), dripping(STREAM_HEAD, 0.8) as url:
+        began = time.monotonic()
+        with pytest.raises(DeadlinePassed):
+            if kind == "async":
+                asyncio.run(read(url))
+            else:
+                with httpx2.stream("POST", url, json=BODY, timeout=None) as reply:
+                    reply.read()
+        assert time.monotonic() - began < 1.5
+    assert guarded.ends() == [("stopped", "stopped")]
 
 
 @pytest.mark.timeout(20)
@@ -273,15 +319,17 @@ def test_requests_and_aiohttp_end_at_the_deadline_too(hangs, guarded, fake_provi
 
 
 def test_what_ends_in_time_is_untouched_and_its_connection_serves_the_next_call(guarded, fake_provider):
-    fake = fake_provider(Answer(output_tokens=CAP))
+    gate = Gate()
+    fake = fake_provider([Answer(output_tokens=CAP)] * 2 + [Answer(output_tokens=CAP, hold=gate)])
     with httpx2.Client() as client:
         url = f"{fake.url}/v1/chat/completions"
         with nearly_over():
-            for stream in (False, True):
+            for stream in (True, False):
                 reply = client.post(url, json={**BODY, "stream": stream})
                 assert reply.status_code == 200
                 assert (b"[DONE]" in reply.content) is stream
-        threading.Event().wait(LEFT_SECONDS)  # The watchdogs of the first two would have shut its socket by now.
+        # The watchdogs of the first two would shut its socket while it is waited for.
+        threading.Timer(LEFT_SECONDS + 0.1, gate.open).start()
         with solvent.budget(usd="1.00"):
             assert client.post(url, json=BODY).status_code == 200
     assert guarded.ends() == [("200", None)] * 3

@@ -52,7 +52,7 @@ class Library:
 
 
 @pytest.fixture
-def library(fake_provider, guarded):
+def library(fake_provider, guarded):  # It has to be there first.
     fake = fake_provider(Answer(output_tokens=120))
     put_on = [wrap(Library, "once", translated()), wrap(Library, "any_of", translated())]
     yield Library(fake.url), fake
@@ -70,7 +70,8 @@ def test_after_a_final_refusal_no_other_model_is_tried(library, guarded):
     assert guarded.count("refuse") == 1  # The rest were not even asked for.
 
 
-def test_the_next_call_is_asked_for_anew(library, guarded):
+@pytest.mark.usefixtures("guarded")
+def test_the_next_call_is_asked_for_anew(library):
     router, fake = library
     with solvent.budget(usd="0.004"):
         with pytest.raises(solvent.BudgetExceeded):
@@ -79,7 +80,8 @@ def test_the_next_call_is_asked_for_anew(library, guarded):
     assert [seen.body["model"] for seen in fake.seen] == ["cheap"]
 
 
-def test_after_a_held_call_another_model_may_be_tried(library, guarded):
+@pytest.mark.usefixtures("guarded")
+def test_after_a_held_call_another_model_may_be_tried(library):
     router, fake = library
     request = {"model": "m", "messages": [], "max_tokens": CAP}
     call = FORMATS["openai-chat"].describe(request, provider="openai", path="chat/completions", headers={})

@@ -92,7 +92,8 @@ def test_compressed_replies_are_read(way, guarded, fake_provider):
 
 
 @pytest.mark.parametrize("asked", [{}, {"stream_options": USAGE}], ids=["not asked", "usage asked"])
-def test_not_a_byte_is_changed_but_for_the_event_that_solvent_asked_for(asked, guarded, fake_provider, recording_proxy):
+@pytest.mark.usefixtures("guarded")
+def test_not_a_byte_is_changed_but_for_the_event_that_solvent_asked_for(asked, fake_provider, recording_proxy):
     way = next(way for way in WAYS if str(way) == "httpx2: stream")
     recorder = recording_proxy(fake_provider(Answer(output_tokens=120)).url)
     with solvent.budget(usd="1.00"):
@@ -209,7 +210,8 @@ def test_a_call_that_is_cancelled_before_it_was_sent_costs_nothing(guarded, fake
     assert sorted(status for status, _ in guarded.ends()) == ["client_gone", *["not_sent"] * 4]
 
 
-def test_what_a_caller_is_told_besides(guarded, fake_provider):
+@pytest.mark.usefixtures("guarded")
+def test_what_a_caller_is_told_besides(fake_provider):
     fake = fake_provider(Answer(output_tokens=120))
     with solvent.budget(usd="1.00"), openai.OpenAI(api_key="x", base_url=f"{fake.url}/v1") as client:
         reply = client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, max_tokens=CAP)

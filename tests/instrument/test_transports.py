@@ -114,7 +114,8 @@ def test_strict_mode_refuses_a_websocket_before_anything_is_asked(way, guarded, 
     assert guarded.events == [TransportOpened(transport="websocket", host=HOST, refused=True)]
 
 
-def test_strict_mode_ends_with_uninstall_and_with_the_next_install(guarded, listener):
+@pytest.mark.usefixtures("guarded")
+def test_strict_mode_ends_with_uninstall_and_with_the_next_install(listener):
     port, received = listener
     solvent.install(strict=True)
     solvent.install()

@@ -63,7 +63,8 @@ def test_a_final_refusal(situation, way, guarded, fake_provider):
 
 @pytest.mark.parametrize("way", SOME, ids=str)
 @pytest.mark.parametrize("situation", ["open calls hold the room"])
-def test_a_refusal_that_may_be_asked_again(situation, way, guarded, fake_provider):
+@pytest.mark.usefixtures("guarded")
+def test_a_refusal_that_may_be_asked_again(situation, way, fake_provider):
     gate = Gate()
     fake = fake_provider(Answer(output_tokens=CAP, hold_after=(4, gate)))
     with solvent.budget(usd="0.006"):
@@ -77,7 +78,8 @@ def test_a_refusal_that_may_be_asked_again(situation, way, guarded, fake_provide
 
 @pytest.mark.parametrize("way", SOME, ids=str)
 @pytest.mark.parametrize("situation", ["there is no ledger"])
-def test_without_a_ledger_no_call_is_made(situation, way, guarded, fake_provider, monkeypatch):
+@pytest.mark.usefixtures("guarded")
+def test_without_a_ledger_no_call_is_made(situation, way, fake_provider, monkeypatch):
     fake = fake_provider()
     monkeypatch.setattr(PROCESS, "ledger", "sqlite:////proc/no/such/folder/ledger.db")
     check(situation, way, fake.url)
@@ -85,7 +87,8 @@ def test_without_a_ledger_no_call_is_made(situation, way, guarded, fake_provider
     monkeypatch.setattr(PROCESS, "ledger", "memory://")
 
 
-def test_what_is_raised_is_the_refusal_and_not_a_chain_of_what_the_sdk_made_of_it(guarded, fake_provider):
+@pytest.mark.usefixtures("guarded")
+def test_what_is_raised_is_the_refusal_and_not_a_chain_of_what_the_sdk_made_of_it(fake_provider):
     fake = fake_provider()
     with solvent.budget(usd="0.004"), pytest.raises(solvent.BudgetExceeded) as refused:
         next(way for way in SOME if str(way) == "anthropic: messages").take(fake.url, CAP)

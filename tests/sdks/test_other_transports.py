@@ -38,14 +38,16 @@ def test_a_channel_to_a_provider_is_told_once_a_host(opened, guarded):
 
 
 @pytest.mark.parametrize("opened", [channel, async_channel])
-def test_strict_mode_refuses_a_channel_to_a_provider(opened, guarded):
+@pytest.mark.usefixtures("guarded")
+def test_strict_mode_refuses_a_channel_to_a_provider(opened):
     solvent.install(strict=True)
     with pytest.raises(solvent.Unbounded, match=r"over grpc to api\.x\.ai has no bound, and strict mode"):
         opened()
     grpc.insecure_channel("localhost:1").close()
 
 
-def test_strict_mode_refuses_a_websocket_over_httpx(guarded):
+@pytest.mark.usefixtures("guarded")
+def test_strict_mode_refuses_a_websocket_over_httpx():
     solvent.install(strict=True)
     with pytest.raises(solvent.Unbounded, match=r"over websocket to api\.openai\.com"):
         with httpx_ws.connect_ws("https://api.openai.com/v1/realtime"):

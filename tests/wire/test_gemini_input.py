@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from test_formats import tokens
-from test_gemini import config, generate
+from test_gemini_format import config, generate
 
 from solvent._bounds import overhead
 from solvent.wire import FORMATS

@@ -1,5 +1,5 @@
 """
-Ending a piece of work from outside it, for a reason: the client went away, or the gateway closes.
+Ending a piece of work from outside it, for a reason: the client went away, its time is over, or the gateway closes.
 """
 
 import asyncio

@@ -179,6 +179,13 @@ class GuardedCall:
     def _is_over_time(self) -> bool:
         return self.deadline is not None and not self.deadline.seconds_left
 
+    @property
+    def _cut(self) -> LostReason:
+        """
+        Why a reply has no end: its deadline ended it, or something else.
+        """
+        return "stopped" if self._is_over_time() else "cut"
+
     def is_stream(self, content_type: str) -> bool:
         return self._format is not None and self._format.is_stream(self._call, content_type)
 
@@ -209,7 +216,7 @@ class GuardedCall:
         reading = self._read()
         if reading.complete:
             return Replied(status=self.status, reading=reading)
-        return Lost(reason="cut", reading=reading, status=self.status)
+        return Lost(reason=self._cut, reading=reading, status=self.status)
 
     def lost(self, reason: LostReason, *, sent: bool = True) -> Outcome:
         """
@@ -231,7 +238,7 @@ class GuardedCall:
             self.status = status
         if not isinstance(error, Exception):
             return self.lost("client_gone", sent=sent)
-        return self.lost("stopped" if self._is_over_time() else "cut", sent=sent)
+        return self.lost(self._cut, sent=sent)
 
     def settle(self, outcome: Outcome) -> Settlement | None:
         """

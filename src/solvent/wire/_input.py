@@ -89,6 +89,14 @@ class Input:
         """
         if isinstance(message, dict) and message.keys() == _PLAIN_MESSAGE:
             role, text = message["role"], message["content"]
+            if (
+                isinstance(text, list)
+                and len(text) == 1
+                and _is_plain_text(text[0])
+                and isinstance(text[0]["text"], str)
+            ):
+                text = text[0]["text"]
+                message = {"role": role, "content": text}
             if isinstance(role, str) and isinstance(text, str):  # As below, in short: nearly every message is one.
                 bound = text_bound(role) + len("role") + text_bound(text)
                 self.tokens_max += bound

@@ -159,12 +159,26 @@ def _head(pieces: Input, request: Mapping[str, Any], model: str, tools: list[Any
 def _item(pieces: Input, message: Any) -> Item:
     tokens, images = pieces.tokens_max, pieces.images
     value = message
-    if isinstance(message, dict):
+    if _is_one_text(message):
+        pieces.tokens_max += text_bound(message["role"]) + len("role") + text_bound(message["content"][0]["text"])
+    elif isinstance(message, dict):
         pieces.json({key: field for key, field in message.items() if key != "content"})
         value = {**message, "content": _blocks(pieces, message.get("content"))}
     else:
         pieces.json(message)
     return Item(pieces.tokens_max - tokens, pieces.images - images, value)
+
+
+def _is_one_text(message: Any) -> bool:
+    """
+    Whether a message has nothing but one plain text, as nearly every message.
+    """
+    if not isinstance(message, dict) or message.keys() != {"content", "role"} or not isinstance(message["role"], str):
+        return False
+    content = message["content"]
+    if not isinstance(content, list) or len(content) != 1 or not isinstance(content[0], dict):
+        return False
+    return content[0].keys() == {"text"} and isinstance(content[0]["text"], str)
 
 
 def _blocks(pieces: Input, content: Any) -> Any:
