@@ -91,7 +91,7 @@ class Estimator:
     def price(self, provider: str, model: str) -> Price | None:
         price = self._prices.find(provider, model)
         if price is None and self._price_as is not None:
-            price = self._prices.find(provider, self._price_as)
+            price = self._prices.find_as(provider, model, self._price_as, source="unpriced.price_as")
             if price is not None and model not in self._assumed_models:
                 self._assumed_models.add(model)
                 self._assumed(model, self._price_as)
