@@ -149,6 +149,19 @@ def test_install_loads_no_library():
     assert not {name.split(".")[0] for name in program(text)} & {package.split(".")[0] for package in packages}
 
 
+BELOW = {"anthropic": "httpx2", "openai": "aiohttp", "google.genai": "httpx"}  # What comes in the middle of its import.
+
+
+@pytest.mark.parametrize(
+    "module", ["aiohttp", "anthropic", "botocore.endpoint", "google.genai", "httpx", "httpx2", "openai", "requests"]
+)
+def test_each_library_loads_first_after_install(module):
+    text = f"import json, solvent; solvent.install(); import {module}; from solvent.instrument import _STATE; "
+    on = program(text + "print(json.dumps([loaded.__name__ for loaded in _STATE.unhooks]))")
+    assert {each for each in on if each.startswith(module)}
+    assert BELOW.get(module, module) in " ".join(on)
+
+
 CALL = f"""
 import json, solvent
 from fake_provider import Answer, fake_provider

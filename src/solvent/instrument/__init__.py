@@ -35,7 +35,7 @@ class Hook(Struct, frozen=True):
 
 HOOKS: tuple[Hook, ...] = (
     Hook("aiobotocore", "aiobotocore.endpoint", "aiobotocore"),
-    Hook("aiohttp", "aiohttp.client", "aiohttp"),
+    Hook("aiohttp", "aiohttp", "aiohttp"),
     Hook("anthropic", "anthropic._base_client", "stainless"),
     Hook("botocore", "botocore.endpoint", "botocore"),
     Hook("cohere", "cohere.core.http_client", "cohere"),

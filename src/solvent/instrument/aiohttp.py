@@ -29,7 +29,7 @@ _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aio
 def hook(module: ModuleType) -> list[Unhook]:
     """
     Args:
-        module: ``aiohttp.client``.
+        module: ``aiohttp``.
     """
     return [wrap(module.ClientSession, "_request", _request)]
 
