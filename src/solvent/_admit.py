@@ -197,6 +197,8 @@ class Authorizer:
         """
         The limits of accounts that only tell, and that this reservation passes.
         """
+        if not attempt.charges.watched:
+            return
         amounts, now = attempt.amounts(), utc(self._clock.now_ns())
         for limit, balance in attempt.charges.passed(balances, amounts):
             requested = amounts.get(limit.meter, 0)

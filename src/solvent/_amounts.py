@@ -86,7 +86,8 @@ class Usage(Struct, frozen=True, kw_only=True):
         if cached > self.input_tokens:
             raise _above("cached tokens", cached, "input_tokens", self.input_tokens)
         for name, whole in _PARTS:
-            if (getattr(self, name) or 0) > getattr(self, whole):
+            part = getattr(self, name)
+            if part and part > getattr(self, whole):
                 raise _above(name, getattr(self, name), whole, getattr(self, whole))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from solvent._inputs import Inputs, Part, Way, inferences
 from solvent._prefixes import PromptChain
@@ -61,12 +61,8 @@ class Bound(Struct, frozen=True, kw_only=True):
         """
         The bound of one meter of tokens or money.
         """
-        return {
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "tokens": self.tokens,
-            "usd": self.nanodollars,
-        }[meter]
+        amount: int | None = getattr(self, "nanodollars" if meter == "usd" else meter)
+        return amount
 
 
 class Estimator:
@@ -257,6 +253,5 @@ def usage_json(usage: Any) -> Mapping[str, int]:
     """
     A usage by its names, zeros left out but for the two that are always told.
     """
-    fields = {name: getattr(usage, name) for name in usage.__struct_fields__}
     always = ("input_tokens", "output_tokens")
-    return {name: value for name, value in fields.items() if value or name in always}
+    return {name: value for name, value in asdict(usage).items() if value or name in always}

@@ -21,6 +21,7 @@ from solvent._estimate import Estimator
 from solvent._ids import new_id
 from solvent._limits import Limit, Scope
 from solvent._operations import Operation
+from solvent._outer import InForce, Opened
 from solvent._standings import Look
 from solvent._waiting import Queues, Sleep
 from solvent.errors import DeadlinePassed, OutcomeUnknown, SolventError
@@ -89,12 +90,37 @@ class Guard:
         )
         self._background: set[asyncio.Task[None]] = set()
 
-    def open(self, scope: Scope, limits: tuple[Limit, ...], fallback: tuple[Fallback, ...] = ()) -> Opening:
+    def open(
+        self,
+        scope: Scope,
+        limits: tuple[Limit, ...],
+        fallback: tuple[Fallback, ...] = (),
+        wait_seconds: float | None = None,
+        *,
+        seconds: float = 0,
+    ) -> Opening:
         """
-        Put limits of code or flags in force for a scope. Its time begins now.
+        Put limits of code or flags in force for a scope. Its time begins now, or began so many seconds ago.
         """
-        self._checks.open(scope)
-        return self.limits.open(scope, limits, fallback)
+        self._checks.open(scope, seconds=seconds)
+        return self.limits.open(scope, limits, fallback, wait_seconds)
+
+    def in_force(self, scope: Scope) -> InForce:
+        """
+        All that holds for the calls of a scope, for another process that makes some.
+        """
+        openings = [
+            Opened(
+                scope=place,
+                seconds=self._checks.seconds(place),
+                limits=opening.limits,
+                fallback=opening.fallback,
+                wait_seconds=opening.wait_seconds,
+            )
+            for place, opening in self.limits.openings(scope)
+        ]
+        url = self._ledger.store.url
+        return InForce(scope=str(scope), ledger=url, policy=self.policy, openings=tuple(openings))
 
     def close(self, scope: Scope, opening: Opening) -> None:
         """
@@ -132,7 +158,7 @@ class Guard:
             began: When it came, in seconds of the monotonic clock that events use.
             own_host: It goes to the provider's own address, whose ways are known.
             within: Open reservations that this call is part of; they end after it, so it waits for none of them.
-            wait_seconds: How long it may wait for room; as the policy says, unless it is given.
+            wait_seconds: How long it may wait for room; as its scopes or the policy say, unless it is given.
             asked: How it was asked, so that it can be asked of another model.
             counting: How its provider can be asked to count it, where the policy has that done.
 
@@ -143,7 +169,7 @@ class Guard:
         """
         id = new_id()
         try:
-            wait = 0.0 if _in_event_loop() else self._wait_seconds(wait_seconds)
+            wait = 0.0 if _in_event_loop() else self._wait_seconds(scope, wait_seconds)
             return self._drive(
                 self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
             )
@@ -171,7 +197,7 @@ class Guard:
         """
         id = new_id()
         try:
-            wait = self._wait_seconds(wait_seconds)
+            wait = self._wait_seconds(scope, wait_seconds)
             flow = self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
             return await self._adrive(flow)
         except asyncio.CancelledError:
@@ -241,7 +267,9 @@ class Guard:
         self._calls.forget()
         self._checks.forget()
 
-    def _wait_seconds(self, asked: float | None) -> float:
+    def _wait_seconds(self, scope: Scope, asked: float | None) -> float:
+        if asked is None:
+            asked = self.limits.rules(scope).wait_seconds
         return self.policy.wait_seconds if asked is None else asked
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -320,8 +348,4 @@ class Guard:
 
 
 def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio._get_running_loop() is not None  # The public one makes an error where there is none.

@@ -111,8 +111,6 @@ class Charges:
         Args:
             balances: Of the call's reservation.
         """
-        if not self.watched:
-            return []
         found, standing = [], {balance.account: balance for balance in balances}
         for account, limit in self.watched:
             amount = amounts.get(account.meter, 0)

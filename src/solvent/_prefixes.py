@@ -72,10 +72,12 @@ class Prefixes:
         for length in {0, max(whole - 1, 0)} if _is_kept_whole(call) else {0}:
             key = (scope, chain.digests[length])
             known = min(self._tokens.get(key, billed), billed)
-            added = content(call.items[length:])
-            # A bill above the bound that this would have given shows that it holds no more.
-            is_broken = added is not None and known + added < billed
-            self._remember(key, billed if is_broken else known)
+            if known < billed:
+                added = content(call.items[length:])
+                # A bill above the bound that this would have given shows that it holds no more.
+                if added is not None and known + added < billed:
+                    known = billed
+            self._remember(key, known)
         self._remember((scope, chain.digests[whole]), billed)
 
     def _remember(self, key: tuple[str, bytes], billed: int) -> None:

@@ -2,11 +2,12 @@
 ``httpx`` and ``httpx2``: every request that their clients send.
 
 Source:
-    httpx 0.28.1 and httpx2 2.16.2, ``_client.py`` (``Client.send``, ``AsyncClient.send``) and ``_models.py``, the
-    ``trace`` extension of httpcore 1.0.9, and the transport over aiohttp in openai 3.54.0, read 2026-11-22.
+    httpx 0.28.1 and httpx2 2.16.2, ``_client.py`` (``Client.send``, ``AsyncClient.send``) and ``_models.py``, httpcore
+    1.0.9, which asks for a body when it has sent the head, and the transport over aiohttp in openai 3.54.0, read
+    2026-11-22.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,7 @@ class _Hooks:
     def __init__(self, module: ModuleType) -> None:
         self._module: Any = module
         self._replies = Replies(module)
+        self._body = _body_of(module)
 
     def send(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         request, kwargs = _request(args, kwargs)
@@ -48,7 +50,7 @@ class _Hooks:
         way = _Way(self._module, client, request)
         try:
             with call.under_way():
-                response = wrapped(self._twin(request, call, way.trace), **{**kwargs, "stream": True})
+                response = wrapped(self._twin(request, call, way), **{**kwargs, "stream": True})
         except BaseException as error:
             call.settle(call.failed(error, sent=way.was_sent(error)))
             return self._late(call, request, error)
@@ -78,7 +80,7 @@ class _Hooks:
         try:
             with call.under_way():
                 async with in_time(call.deadline):
-                    response = await wrapped(self._twin(request, call, way.atrace), **{**kwargs, "stream": True})
+                    response = await wrapped(self._twin(request, call, way), **{**kwargs, "stream": True})
         except BaseException as error:
             await call.asettle(call.failed(error, sent=way.was_sent(error)))
             return self._late(call, request, error)
@@ -109,7 +111,7 @@ class _Hooks:
             await request.aread()
         return guarded(found, _headers(request), getattr(request, "_content", None))
 
-    def _twin(self, request: Any, call: GuardedCall, trace: Callable[..., Any]) -> Any:
+    def _twin(self, request: Any, call: GuardedCall, way: "_Way") -> Any:
         """
         What is sent in the request's place, for its owner may send the request itself again.
         """
@@ -117,15 +119,17 @@ class _Hooks:
         twin.__dict__.update(request.__dict__)
         twin.headers = request.headers.copy()
         twin.url = self._module.URL(call.address(str(request.url))) if call.path is not None else request.url
-        twin.extensions = {**request.extensions, "trace": trace}
         if call.deadline is not None:
-            twin.extensions["timeout"] = Timeouts(request.extensions.get("timeout"), call.deadline)
+            timeouts = Timeouts(request.extensions.get("timeout"), call.deadline)
+            twin.extensions = {**request.extensions, "timeout": timeouts}
         if not call.fixed:
             _ask_for_readable(twin.headers, plain=not call.usage_asked)
         if call.body is not None:
             twin.headers.pop("transfer-encoding", None)
             twin.headers["content-length"] = str(len(call.body))
-            twin.stream, twin._content = self._module.ByteStream(call.body), call.body
+            twin._content = call.body
+        if getattr(twin, "_content", b""):
+            twin.stream = self._body(twin._content, way)
         return twin
 
     def _late(self, call: GuardedCall, request: Any, error: BaseException) -> Any:
@@ -150,31 +154,23 @@ class _Hooks:
 class _Way:
     """
     How far a request came, for one that failed.
+
+    Attributes:
+        body_asked: The transport asked for the body; ``None`` where it is not seen.
     """
 
     def __init__(self, module: Any, client: Any, request: Any) -> None:
         self._module = module
-        self._users = request.extensions.get("trace")
         transport = getattr(client, "_transport_for_url", lambda _: None)(request.url)
-        self._is_traced = type(transport) in (module.HTTPTransport, module.AsyncHTTPTransport)
-        self._left = False
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        self._left = self._left or ".send_request_" in event
-        if self._users is not None:
-            self._users(event, info)
-
-    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
-        self._left = self._left or ".send_request_" in event
-        if self._users is not None:
-            await self._users(event, info)
+        self._is_own = type(transport) in (module.HTTPTransport, module.AsyncHTTPTransport)
+        self.body_asked: bool | None = None
 
     def was_sent(self, error: BaseException) -> bool:
         """
         Whether the provider may have got the request.
         """
-        if self._is_traced:
-            return self._left
+        if self._is_own and self.body_asked is not None:
+            return self.body_asked
         cause = error.__cause__
         if cause is not None and type(cause).__module__.startswith("aiohttp."):
             # Transports over aiohttp call a connection that was lost a time-out of connecting.
@@ -186,17 +182,39 @@ class _Way:
         return not isinstance(error, (*never, module.InvalidURL, module.LocalProtocolError, module.UnsupportedProtocol))
 
 
+def _body_of(module: Any) -> type[Any]:
+    class Body(module.ByteStream):  # type: ignore[misc]  # A class of the module at hand.
+        """
+        A request's body, which tells when it is asked for.
+        """
+
+        def __init__(self, content: bytes, way: _Way) -> None:
+            super().__init__(content)
+            self._content = content
+            self._way = way
+            way.body_asked = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            self._way.body_asked = True
+            yield self._content
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            self._way.body_asked = True
+            yield self._content
+
+    return Body
+
+
 def _request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     rest = dict(kwargs)
     return (args[0] if args else rest.pop("request")), rest
 
 
 def _target(client: Any, request: Any) -> Target | None:
-    url = str(request.url)
-    if request.headers.get("upgrade", "").lower() == "websocket":
+    if request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket":
         transports.opens("websocket", request.url.host)
         return None
-    return None if client.is_closed else target(request.method, url)
+    return None if client.is_closed else target(request.method, str(request.url))
 
 
 def _is_unread_text(found: Target, request: Any) -> bool:
@@ -207,13 +225,22 @@ def _is_unread_text(found: Target, request: Any) -> bool:
 
 
 def _headers(request: Any) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
+    """
+    Names in lower case; one that comes again is joined to the first.
+    """
+    found: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 def _ask_for_readable(headers: Any, *, plain: bool) -> None:
     """
     Let the reply come in an encoding that can be read here, or in none where something may be left out of it.
     """
-    asked = headers.get("accept-encoding", "").split(",")
-    readable = [one.strip() for one in asked if one.partition(";")[0].strip() in _READABLE]
-    headers["accept-encoding"] = "identity" if plain or not readable else ", ".join(readable)
+    asked = headers.get("accept-encoding", "")
+    readable = [one.strip() for one in asked.split(",") if one.partition(";")[0].strip() in _READABLE]
+    wanted = "identity" if plain or not readable else ", ".join(readable)
+    if wanted != asked:
+        headers["accept-encoding"] = wanted

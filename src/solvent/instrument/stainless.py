@@ -7,6 +7,7 @@ Source:
     ``AsyncAPIClient.request`` are in all of them, outside the loop that tries again; read 2026-11-22.
 """
 
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +39,10 @@ def _client(client: Any, package: str) -> Client:
     Who calls: a client at an address of its owner's choice still has its SDK's paths and prices.
     """
     url = client.base_url
-    names = [kind.__name__.lower() for kind in type(client).__mro__ if kind.__module__.startswith(f"{package}.")]
-    provider = next((cloud for cloud in _CLOUDS if any(cloud in name for name in names)), package)
-    return Client(provider, url.netloc.decode().lower(), url.path.strip("/"))
+    return Client(_provider(type(client), package), url.netloc.decode().lower(), url.path.strip("/"))
+
+
+@lru_cache(maxsize=64)
+def _provider(of: type, package: str) -> str:
+    names = [kind.__name__.lower() for kind in of.__mro__ if kind.__module__.startswith(f"{package}.")]
+    return next((cloud for cloud in _CLOUDS if any(cloud in name for name in names)), package)
