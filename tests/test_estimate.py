@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from solvent import _prefixes
 from solvent._bounds import overhead
 from solvent._estimate import Bound, Estimator, PromptChain
+from solvent._ladder import Charges
+from solvent._limits import Limit, Scope
+from solvent.errors import Unbounded
 from solvent.prices import Prices, UserPrice
 from solvent.wire import FORMATS
 from solvent.wire._call import Call
@@ -213,6 +216,30 @@ def test_a_shrunk_call_keeps_its_tightened_input(known):
     bound = known.estimator.capped(call, known.tight(call), 10, at=AT)
 
     assert (bound.input_tokens, bound.output_tokens, bound.output_cap) == (400 + CONSTANTS, 10, 10)
+
+
+@pytest.mark.parametrize("way", ["prefix", "count"])
+def test_a_tighter_input_leaves_the_output_as_the_ladder_bounded_it(way):
+    uncapped = UserPrice.per_million_tokens(input="0", output="10")  # Nobody knows the longest answer.
+    estimator = Estimator(Prices.load({"m": uncapped}))
+    request = {"model": "m", "messages": [user("Say something. " * 10)]}
+    call = FORMATS["openai-chat"].describe(request, provider="openai", path="chat/completions", headers={})
+    bound = estimator.capped(call, estimator.cheap(call, at=AT), 100_000, at=AT)
+    if way == "prefix":
+        estimator.learn(PromptChain(call), scope="run:a", input_tokens=33)
+        tighter = estimator.tighten(call, bound, PromptChain(call), scope="run:a", at=AT)
+    else:
+        tighter = estimator.by_count(call, bound, 33, at=AT)
+    assert tighter.input_tokens < bound.input_tokens
+    assert (tighter.output_tokens, tighter.output_cap, tighter.nanodollars) == (100_000, 100_000, 10**9)
+
+
+def test_nothing_is_reserved_for_a_call_without_a_bound_of_what_is_limited():
+    limit = Limit(meter="usd", amount=1, source="--usd")
+    charges = Charges.on(Scope.parse("run:a"), (("run:a", limit),), (), ())
+    unknown = Bound(input_tokens=1, output_tokens=None, nanodollars=None, output_cap=None, price=None)
+    with pytest.raises(Unbounded, match="in dollars"):
+        charges.amounts(unknown, retry=False)
 
 
 def test_tools_that_a_message_brings_are_counted_anew(known):

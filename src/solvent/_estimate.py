@@ -149,15 +149,27 @@ class Estimator:
     def close_matches(self, call: Call) -> list[str]:
         return self._prices.close_matches(call.provider, call.model)
 
+    def close_provider(self, name: str) -> str | None:
+        return self._prices.close_provider(name)
+
     def _tighter(self, call: Call, bound: Bound, parts: tuple[Part, ...], *, at: datetime) -> Bound:
         tokens = _tokens(parts)
         if not parts or tokens is None or (bound.input_tokens is not None and tokens >= bound.input_tokens):
             return bound
-        return self._bound(call, bound.price, parts, at=at)
+        # The output stays as it was bounded: a cap that the ladder will set may stand where the call has none.
+        return self._bound(call, bound.price, parts, (bound.parts[len(bound.input_parts)], bound.output_cap), at=at)
 
-    def _bound(self, call: Call, price: Price | None, input_parts: tuple[Part, ...], *, at: datetime) -> Bound:
+    def _bound(
+        self,
+        call: Call,
+        price: Price | None,
+        input_parts: tuple[Part, ...],
+        output: tuple[Part, int | None] | None = None,
+        *,
+        at: datetime,
+    ) -> Bound:
         without = _unbounded(call)
-        output_part, cap = _output(call, price)
+        output_part, cap = output or _output(call, price)
         input_tokens = _tokens(input_parts)
         if without:
             input_tokens, input_parts = None, tuple([replace(part, tokens=None) for part in input_parts])
@@ -194,6 +206,7 @@ class Estimator:
                 at=at,
                 cache_writes=call.cache_writes,
                 tool_calls=_tool_calls(call),
+                has_audio="audio" in (call.hidden_input or ""),
             )
         except PriceUnknown as error:
             return replace(bound, price_error=error)
@@ -208,6 +221,8 @@ def _output(call: Call, price: Price | None) -> tuple[Part, int | None]:
     The output's part of a bound, and the cap of one reply.
     """
     cap, reason = call.output_tokens_max, "the request's own cap"
+    if cap == 0:
+        reason = "nothing is written in reply"
     if cap is None:
         cap, reason = (price.output_tokens_max if price else None), "the model's largest output"
     if cap is None:

@@ -17,7 +17,7 @@ from solvent._ledger import limit_in_force
 from solvent._limits import Limit, Scope, resets_at
 from solvent._operations import Charge, Refusal
 from solvent._records import Account, Balance, Terms
-from solvent.errors import BudgetExceeded
+from solvent.errors import BudgetExceeded, Unbounded
 from solvent.wire._call import Call
 
 PROMPT_METERS = frozenset({"usd", "tokens", "input_tokens"})  # A bound of the input decides about these.
@@ -102,6 +102,8 @@ class Charges:
             amount = bound.amount(meter)
             if amount is not None:
                 amounts[meter] = min(amount, AMOUNT_MAX)  # No ledger holds more, and no limit is higher.
+            elif meter in self.limited:  # Nothing would be set aside for it, and the limit would hold nothing.
+                raise Unbounded(part=bound.unbounded or "this call", meter=meter, remedy="cap what it may use")
         return amounts
 
     def passed(self, balances: Sequence[Balance], amounts: Mapping[str, int]) -> list[tuple[Limit, Balance]]:
@@ -181,6 +183,8 @@ def exceeded(
     open_count: int = 0,
     held: bool = False,
     output_tokens_affordable: int | None = None,
+    output_tokens_least: int | None = None,
+    as_written: int | None = None,
 ) -> BudgetExceeded:
     """
     The error for an amount that does not fit into a balance.
@@ -200,6 +204,8 @@ def exceeded(
         resets_at=resets_at(account.window, now=now),
         held=held,
         output_tokens_affordable=output_tokens_affordable,
+        output_tokens_least=output_tokens_least,
+        as_written=as_written,
         now=now,
     )
 

@@ -17,18 +17,24 @@ from servers import Gate
 
 import solvent
 from solvent.policy import Policy
+from solvent.prices import UserPrice
 
 pytestmark = pytest.mark.slow
 
 CALLS, AT_ONCE, DOLLAR = 64, 32, 10**9
-MODES = ["tasks", "threads", "both"]
+MODES = ["one by one", "tasks", "threads", "both"]
 MODES_AND_STORES = [*MODES, pytest.param("both", id="both, sqlite")]
 GPT_4O = Rates(input=2_500, output=10_000)
 
 
+RATES_OF = {"gpt-4o": GPT_4O, "unknown": RATES}
+
+
 @pytest.fixture
 def policy(policy):
-    return Policy(prices=policy.prices, wait_seconds=30)
+    # Of which nobody knows the longest answer.
+    unknown = UserPrice.per_million_tokens(input="0", output="10", input_tokens_max=100_000)
+    return Policy(prices={**policy.prices, "unknown": unknown}, wait_seconds=30)
 
 
 @pytest.fixture
@@ -42,12 +48,15 @@ class Crowd:
 
     Args:
         leave_after: Streams are left after so many pieces.
+        patience: How many seconds a caller waits for a provider.
         until_refused: Each caller goes on until it is refused.
     """
 
-    def __init__(self, fake, *, calls=CALLS, at_once=AT_ONCE, leave_after=None, until_refused=False, **body):
+    def __init__(
+        self, fake, *, calls=CALLS, at_once=AT_ONCE, leave_after=None, patience=60, until_refused=False, **body
+    ):
         self.outcomes = Counter()
-        self._fake = fake
+        self._settings = {"api_key": "x", "base_url": f"{fake.url}/v1", "max_retries": 0, "timeout": patience}
         self._calls = calls
         self._at_once = at_once
         self._leave_after = leave_after
@@ -55,10 +64,10 @@ class Crowd:
         self._body = {"model": "m", "messages": MESSAGES, **body}
 
     def go(self, mode):
-        halves = {"tasks": (self._calls, 0), "threads": (0, self._calls), "both": (self._calls // 2, self._calls // 2)}
-        tasks, threads = halves[mode]
-        with ThreadPoolExecutor(self._at_once // (2 if tasks and threads else 1)) as pool:
-            client = openai.OpenAI(api_key="x", base_url=f"{self._fake.url}/v1", max_retries=0)
+        tasks = {"one by one": 0, "tasks": self._calls, "threads": 0, "both": self._calls // 2}[mode]
+        threads = self._calls - tasks
+        with ThreadPoolExecutor({"one by one": 1, "both": self._at_once // 2}.get(mode, self._at_once)) as pool:
+            client = openai.OpenAI(**self._settings)
             futures = [pool.submit(self._call, client, number) for number in range(threads)]
             asyncio.run(self._atasks(tasks, self._at_once // (2 if threads else 1)))
             for future in futures:
@@ -72,7 +81,7 @@ class Crowd:
             async with gate:
                 await self._acall(client, number)
 
-        async with openai.AsyncOpenAI(api_key="x", base_url=f"{self._fake.url}/v1", max_retries=0) as client:
+        async with openai.AsyncOpenAI(**self._settings) as client:
             await asyncio.gather(*(one(number) for number in range(count)))
 
     def _options(self, number):
@@ -90,6 +99,8 @@ class Crowd:
                     return
         except solvent.BudgetExceeded as refused:
             self.outcomes[refused.code] += 1
+        except openai.APITimeoutError:
+            self.outcomes["left"] += 1
 
     def _read(self, stream):
         for number, _ in enumerate(stream, 1):
@@ -108,6 +119,8 @@ class Crowd:
                     return
         except solvent.BudgetExceeded as refused:
             self.outcomes[refused.code] += 1
+        except openai.APITimeoutError:
+            self.outcomes["left"] += 1
 
     async def _aread(self, stream):
         count = 0
@@ -150,10 +163,12 @@ def test_64_callers_at_once_use_the_whole_budget_and_no_more(mode, guarded, fake
     assert len(fake.seen) == outcomes["passed"]
 
 
+@pytest.mark.parametrize("mode", ["both", *(pytest.param(mode, marks=pytest.mark.long) for mode in MODES[:-1])])
 @pytest.mark.parametrize(
     ("body", "at_least_cents"),
     [
         pytest.param({"model": "gpt-4o"}, 75, id="no cap, answers of 16,384 tokens"),
+        pytest.param({"model": "unknown"}, 90, id="no cap, and nobody knows the longest answer"),
         pytest.param({"model": "gpt-4o", "n": 4, "max_tokens": 3_000}, 75, id="four choices"),
         pytest.param({"model": "gpt-4o", "n": 4}, 25, id="four choices, no cap"),
         pytest.param({"model": "gpt-4o", "max_completion_tokens": 3_000}, 90, id="the newer cap"),
@@ -162,11 +177,11 @@ def test_64_callers_at_once_use_the_whole_budget_and_no_more(mode, guarded, fake
         ),
     ],
 )
-def test_whatever_is_asked_for_the_bill_stays_below_the_limit(body, at_least_cents, guarded, fake_provider):
+def test_whatever_is_asked_for_the_bill_stays_below_the_limit(body, at_least_cents, mode, guarded, fake_provider):
     fake = fake_provider(Answer(output_tokens=16_384))
     with solvent.budget(usd="1.00"):
-        outcomes = Crowd(fake, **body).go("both")
-    assert at_least_cents * DOLLAR // 100 <= fake.billed(GPT_4O) <= guarded.spent() <= DOLLAR
+        outcomes = Crowd(fake, **body).go(mode)
+    assert at_least_cents * DOLLAR // 100 <= fake.billed(RATES_OF[body["model"]]) <= guarded.spent() <= DOLLAR
     assert len(fake.seen) == outcomes["passed"] == CALLS - outcomes["budget_exceeded"] - outcomes["budget_held"]
 
 
@@ -178,6 +193,16 @@ def test_streams_that_callers_leave_after_four_pieces_are_paid_for_in_full(mode,
     assert outcomes == {"passed": 33, "budget_exceeded": 31}
     fake.wait_until(lambda: fake.left_count == 33, "33 streams that end early")
     assert guarded.spent() == fake.billed(RATES) == 99 * DOLLAR // 100
+
+
+def test_callers_that_leave_before_an_answer_cannot_overspend(guarded, fake_provider):
+    fake = fake_provider(Answer(output_tokens=3_000, hangs=True))
+    with solvent.budget(usd="1.00"):
+        outcomes = Crowd(fake, patience=1, max_tokens=3_000).go("both")
+    assert outcomes["left"] + outcomes["budget_exceeded"] == CALLS
+    fake.wait_until(lambda: fake.left_count == len(fake.seen), "the end of every call")
+    # What was sent is owed in full, whether or not a busy provider came to read it.
+    assert fake.billed(RATES) <= guarded.spent() == 99 * DOLLAR // 100
 
 
 @pytest.mark.usefixtures("guarded")
