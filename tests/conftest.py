@@ -9,6 +9,8 @@ import pytest
 # Before anything imports it, or its promises fail without saying what was found.
 pytest.register_assert_rewrite("solvent.testing")
 
+from aimock import Aimock
+from aimock import aimock as run_aimock
 from fake_provider import Answer, Answers, Fake
 from fake_provider import fake_provider as run_fake_provider
 from machine import Machine
@@ -58,6 +60,15 @@ def llmock() -> Iterator[Callable[..., str]]:
     """
     with ExitStack() as stack:
         yield lambda *options: stack.enter_context(run_llmock(*options))
+
+
+@pytest.fixture(scope="session")
+def aimock() -> Iterator[Aimock]:
+    """
+    The other fake by others; one server for all tests of a process, each of which tells it what to answer.
+    """
+    with run_aimock() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

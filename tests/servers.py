@@ -4,6 +4,7 @@ Servers that tests stand on; none uses a line of Solvent, so that what they say 
     recording_proxy(upstream)   what passed, byte for byte: the truth in tests about traffic
     llmock(*options)            a fake of every provider, by others
     real_model()                a small real model, which counts its own tokens
+    aimock()                    another fake of every provider, by others (aimock.py)
     fake_provider(answers)      scripted answers and their exact bill (fake_provider.py)
 
 Each is a context manager. Where a test must wait for a server, it uses ``wait_until``, which wakes at each change.
@@ -248,7 +249,7 @@ def recording_proxy(upstream: str) -> Iterator[Recorder]:
 
 
 @contextmanager
-def _process(command: Sequence[str], *, ready: str) -> Iterator[str]:
+def server_process(command: Sequence[str], *, ready: str) -> Iterator[str]:
     """
     Run a server as a process; yields the first word after ``ready`` on its output. Ended by its pid.
     """
@@ -281,7 +282,7 @@ def llmock(*options: str) -> Iterator[str]:
     The fake ``llmock``, as in ``llmock("--error-rate", "429=0.2")``; yields its address (``/v1`` is OpenAI's).
     """
     script = str(Path(sys.executable).with_name("llmock"))  # Not one on PATH: npm has another of this name.
-    with _process([script, "serve", "-h", "127.0.0.1", "-p", "0", *options], ready="running on ") as url:
+    with server_process([script, "serve", "-h", "127.0.0.1", "-p", "0", *options], ready="running on ") as url:
         yield url
 
 
@@ -344,5 +345,5 @@ def real_model() -> Iterator[RealModel]:
     """
     The demo's model server.
     """
-    with _process([sys.executable, str(EXAMPLES / "demo_server.py")], ready="ready ") as url:
+    with server_process([sys.executable, str(EXAMPLES / "demo_server.py")], ready="ready ") as url:
         yield RealModel(url=url)

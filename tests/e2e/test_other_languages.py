@@ -2,16 +2,12 @@
 Programs that are not Python are stopped the same way.
 """
 
-import fcntl
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_provider import Answer, Fake, Rates
+from npm import found, packages
 from solvent_run import DOLLAR, PROGRAMS, Desk
 
 pytestmark = pytest.mark.slow
@@ -23,46 +19,12 @@ LIMITS = ("--usd", "0.10", "--price", "m=0/250")
 RATES = Rates(input=0, output=250_000)
 
 
-def needed(is_there: bool, missing: str) -> None:
-    """
-    Skip where something is missing, except in CI.
-    """
-    assert is_there or not os.environ.get("CI"), missing
-    if not is_there:
-        pytest.skip(missing)
-
-
-def found(*commands: str) -> None:
-    for command in commands:
-        needed(shutil.which(command) is not None, f"not installed: {command}")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """
-    Keep other test processes out.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
     """
     The folder with the packages for Node, installed once.
     """
-    found("node", "npm")
-    folder = Path(__file__).parent / "node"
-    with locked(folder):
-        if not (folder / "node_modules" / "openai" / "package.json").exists():
-            install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-            done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=120)
-            needed(done.returncode == 0, f"npm could not install its packages: {done.stderr}")
-    return folder
+    return packages()
 
 
 def test_a_node_program_is_stopped_at_the_limit(desk: Desk, fake_provider: Fakes, node_packages: Path) -> None:

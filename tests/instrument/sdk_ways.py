@@ -278,16 +278,16 @@ def _chat_body(more: dict[str, Any]) -> dict[str, Any]:
     return {"model": "m", "messages": MESSAGES, **more}
 
 
-def by_httpx(url: str, **more: Any) -> Any:
+def by_httpx(url: str, timeout: float = 30, **more: Any) -> Any:
     import httpx2
 
-    return httpx2.post(f"{url}/v1/chat/completions", json=_chat_body(more))
+    return httpx2.post(f"{url}/v1/chat/completions", json=_chat_body(more), timeout=timeout)
 
 
-def by_old_httpx(url: str, **more: Any) -> Any:
+def by_old_httpx(url: str, timeout: float = 30, **more: Any) -> Any:
     import httpx
 
-    return httpx.post(f"{url}/v1/chat/completions", json=_chat_body(more))
+    return httpx.post(f"{url}/v1/chat/completions", json=_chat_body(more), timeout=timeout)
 
 
 def by_httpx_streamed(url: str, **more: Any) -> Iterator[bytes]:
@@ -316,10 +316,10 @@ async def by_aiohttp_streamed(url: str, **more: Any) -> AsyncIterator[bytes]:
                 yield line
 
 
-def by_requests(url: str, **more: Any) -> Any:
+def by_requests(url: str, timeout: float = 30, **more: Any) -> Any:
     import requests
 
-    return requests.post(f"{url}/v1/chat/completions", json=_chat_body(more), timeout=30).json()
+    return requests.post(f"{url}/v1/chat/completions", json=_chat_body(more), timeout=timeout).json()
 
 
 def by_requests_streamed(url: str, **more: Any) -> Iterator[bytes]:

@@ -5,8 +5,7 @@ Bedrock: by boto3, which is guarded before it signs, and by SDKs whose signed re
 import asyncio
 import gc
 import io
-import json
-from contextlib import closing, suppress
+from contextlib import suppress
 
 import anthropic
 import boto3
@@ -18,9 +17,9 @@ import httpx2
 import pytest
 import urllib3
 from bedrock_fake import KEY, REGION, SECRET, bedrock
+from bedrock_ways import ASKED, BOTO3, SIGNED, runtime
 from fake_provider import Answer
 from inprocess import RATES
-from sdk_ways import MESSAGES, Way
 from servers import Gate
 
 import solvent
@@ -28,92 +27,7 @@ import solvent
 pytestmark = pytest.mark.slow
 
 CAP = 500
-ASKED = [{"role": "user", "content": [{"text": "Say something."}]}]
-
-
-def runtime(url, **config):
-    settings = {"retries": {"total_max_attempts": 1}, "read_timeout": 0.3, **config}
-    return boto3.client(
-        "bedrock-runtime",
-        endpoint_url=url,
-        region_name=REGION,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        config=botocore.config.Config(**settings),
-    )
-
-
-def _config(more):
-    return {"inferenceConfig": {"maxTokens": more["max_tokens"]}} if "max_tokens" in more else {}
-
-
-def _body(max_tokens=3_000):
-    return json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": max_tokens, "messages": MESSAGES})
-
-
-def converse(url, **more):
-    return runtime(url).converse(modelId="m", messages=ASKED, **_config(more))["output"]
-
-
-def converse_stream(url, **more):
-    with closing(runtime(url).converse_stream(modelId="m", messages=ASKED, **_config(more))["stream"]) as stream:
-        yield from stream
-
-
-def invoke(url, **more):
-    return json.loads(runtime(url).invoke_model(modelId="m", body=_body(**more))["body"].read())
-
-
-def invoke_by_the_piece(url, **more):
-    body = runtime(url).invoke_model(modelId="m", body=_body(**more))["body"]
-    return b"".join(body.iter_chunks(64))
-
-
-def invoke_stream(url, **more):
-    with closing(runtime(url).invoke_model_with_response_stream(modelId="m", body=_body(**more))["body"]) as stream:
-        yield from stream
-
-
-def _anthropic(url, kind=anthropic.AnthropicBedrock):
-    return kind(aws_access_key=KEY, aws_secret_key=SECRET, aws_region=REGION, base_url=url, max_retries=0)
-
-
-def messages(url, max_tokens=3_000, **more):
-    with _anthropic(url) as client:
-        return client.messages.create(model="m", messages=MESSAGES, max_tokens=max_tokens, **more)
-
-
-def messages_streamed(url, max_tokens=3_000, **more):
-    with (
-        _anthropic(url) as client,
-        client.messages.create(model="m", messages=MESSAGES, max_tokens=max_tokens, stream=True, **more) as stream,
-    ):
-        yield from stream
-
-
-async def async_messages_streamed(url, max_tokens=3_000, **more):
-    async with (
-        _anthropic(url, anthropic.AsyncAnthropicBedrock) as client,
-        await client.messages.create(
-            model="m", messages=MESSAGES, max_tokens=max_tokens, stream=True, **more
-        ) as stream,
-    ):
-        async for piece in stream:
-            yield piece
-
-
-BOTO3 = [
-    Way("boto3", "converse", converse),
-    Way("boto3", "converse_stream", converse_stream),
-    Way("boto3", "invoke_model", invoke),
-    Way("boto3", "invoke_model, read by the piece", invoke_by_the_piece),
-    Way("boto3", "invoke_model_with_response_stream", invoke_stream),
-]
-SIGNED = [
-    Way("anthropic", "messages", messages),
-    Way("anthropic", "messages, streamed", messages_streamed),
-    Way("anthropic", "async messages, streamed", async_messages_streamed),
-]
+CONVERSE = {"modelId": "m", "messages": ASKED, "inferenceConfig": {"maxTokens": CAP}}
 WAYS = [*BOTO3, *SIGNED]
 STREAMED = [way for way in WAYS if way.streamed]
 
@@ -139,9 +53,7 @@ def test_a_refusal_is_solvents_own_error_and_reaches_no_server(way, guarded):
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
 def test_no_retry_mode_asks_twice_after_a_refusal(mode, guarded):
     with bedrock(Answer()) as fake, solvent.budget(usd="0.004"), pytest.raises(solvent.BudgetExceeded):
-        runtime(fake.url, retries={"total_max_attempts": 4, "mode": mode}).converse(
-            modelId="m", messages=ASKED, **_config({"max_tokens": CAP})
-        )
+        runtime(fake.url, retries={"total_max_attempts": 4, "mode": mode}).converse(**CONVERSE)
     assert fake.seen == []
     assert guarded.count("refuse") == 1
 
@@ -204,9 +116,7 @@ def test_a_stream_that_is_closed_early_is_booked_at_the_bound(way, guarded):
 
 def test_a_stream_that_nobody_holds_any_more_is_booked_at_the_bound(guarded):
     with bedrock(Answer(output_tokens=CAP, hold_after=(5, Gate()))) as fake, solvent.budget(usd="1.00"):
-        stream = runtime(fake.url).converse_stream(modelId="m", messages=ASKED, **_config({"max_tokens": CAP}))[
-            "stream"
-        ]
+        stream = runtime(fake.url).converse_stream(**CONVERSE)["stream"]
         next(iter(stream))
         del stream
         gc.collect()
@@ -217,16 +127,14 @@ def test_a_stream_that_nobody_holds_any_more_is_booked_at_the_bound(guarded):
 def test_a_time_out_is_booked_at_the_bound(way, guarded):
     with bedrock(Answer(output_tokens=CAP, hangs=True)) as fake, solvent.budget(usd="1.00"):
         with pytest.raises(botocore.exceptions.ReadTimeoutError):
-            way.take(fake.url, CAP)
+            way.take(fake.url, CAP, timeout=0.3)
     assert guarded.spent() == sum(fake.bill) * RATES.output == CAP * RATES.output
 
 
 def test_each_attempt_of_a_retry_is_a_call_of_its_own(guarded):
     with bedrock(Answer(output_tokens=CAP, status=500)) as fake, solvent.budget(usd="1.00", calls=5):
         with pytest.raises(botocore.exceptions.ClientError):
-            runtime(fake.url, retries={"total_max_attempts": 2}).converse(
-                modelId="m", messages=ASKED, **_config({"max_tokens": CAP})
-            )
+            runtime(fake.url, retries={"total_max_attempts": 2}).converse(**CONVERSE)
     assert len(fake.seen) == guarded.spent("calls") == 2
     assert guarded.spent() == 2 * CAP * RATES.output
 
@@ -247,7 +155,7 @@ def test_what_a_handler_answers_in_amazons_place_costs_nothing(guarded):
     with solvent.budget(usd="1.00"):
         client = runtime("http://127.0.0.1:9")
         client.meta.events.register("before-send.bedrock-runtime", answer)
-        assert client.converse(modelId="m", messages=ASKED, **_config({"max_tokens": CAP}))["metrics"]
+        assert client.converse(**CONVERSE)["metrics"]
         gc.collect()
     assert guarded.ends() == [("not_sent", None)]
     assert guarded.spent() == 0

@@ -7,12 +7,10 @@ import gc
 import json
 from contextlib import ExitStack
 
-import httpx2
 import pytest
 from google import genai
-from google.genai import types
+from google_ways import GOOGLE as WAYS
 from inprocess import Rates
-from sdk_ways import Way
 from servers import llmock as run_llmock
 
 import solvent
@@ -23,58 +21,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("llmock of gemini")]
 
 RATES = Rates(input=100_000, output=400_000)  # Dear, so that a few calls are a budget.
 CAP = 256
-PROMPT = "Say something about rivers."
-
-
-def client(url, **options):
-    http = types.HttpOptions(base_url=f"{url}/gemini", api_version="v1beta", **options)
-    return genai.Client(api_key="test", http_options=http)
-
-
-def asked(max_tokens=None):
-    return {"model": "m", "contents": PROMPT, "config": types.GenerateContentConfig(max_output_tokens=max_tokens)}
-
-
-def generate(url, **more):
-    with client(url) as sdk:
-        return sdk.models.generate_content(**asked(**more)).text
-
-
-def generate_streamed(url, **more):
-    with client(url) as sdk:
-        yield from sdk.models.generate_content_stream(**asked(**more))
-
-
-async def async_generate(url, **more):
-    async with client(url).aio as aio:
-        return (await aio.models.generate_content(**asked(**more))).text
-
-
-async def async_generate_streamed(url, **more):
-    async with client(url).aio as aio:
-        async for piece in await aio.models.generate_content_stream(**asked(**more)):
-            yield piece
-
-
-async def async_generate_over_httpx(url, **more):
-    async with httpx2.AsyncClient() as http, client(url, httpx_async_client=http).aio as aio:
-        return (await aio.models.generate_content(**asked(**more))).text
-
-
-async def async_generate_streamed_over_httpx(url, **more):
-    async with httpx2.AsyncClient() as http, client(url, httpx_async_client=http).aio as aio:
-        async for piece in await aio.models.generate_content_stream(**asked(**more)):
-            yield piece
-
-
-WAYS = [
-    Way("google-genai", "generate_content", generate),
-    Way("google-genai", "generate_content_stream", generate_streamed),
-    Way("google-genai", "async generate_content", async_generate),
-    Way("google-genai", "async generate_content_stream", async_generate_streamed),
-    Way("google-genai", "async generate_content over httpx", async_generate_over_httpx),
-    Way("google-genai", "async generate_content_stream over httpx", async_generate_streamed_over_httpx),
-]
 STREAMED = [way for way in WAYS if way.streamed]
 
 
@@ -87,19 +33,20 @@ def policy():
 @pytest.fixture(scope="module")
 def server():
     with run_llmock() as url:
-        yield url
+        yield f"{url}/gemini"
 
 
 @pytest.fixture(scope="module")
 def slow_server():
     with run_llmock("--stream-chunk-delay-ms", "40") as url:
-        yield url
+        yield f"{url}/gemini"
 
 
 @pytest.fixture(scope="module")
 def failing_servers():
     with ExitStack() as stack:
-        yield {status: stack.enter_context(run_llmock("--error-rate", f"{status}=1")) for status in (429, 500)}
+        urls = {status: stack.enter_context(run_llmock("--error-rate", f"{status}=1")) for status in (429, 500)}
+        yield {status: f"{url}/gemini" for status, url in urls.items()}
 
 
 def cost(recorder):

@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "instrument"))
 
 from inprocess import guarded, ledger, policy  # noqa: F401  # Found by the line above; fixtures of these tests.
+from matrix import server  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".venv-sdks"
 OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # Else litellm asks for its prices when it is loaded.
 TOOLS = ("pytest>=8.3", "pytest-timeout>=2.3")
+BLIND = ("curl_cffi", "httplib2", "niquests", "pycurl", "tornado", "websocket-client")  # What no hook sees.
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class Environment:
     Attributes:
         sdk: Whose ways of calling are tested; its name in ``sdks.py``.
         needs: What is installed beside Solvent.
-        test: The file of tests.
+        tests: The files of tests.
     """
 
     name: str
     sdk: str
     needs: tuple[str, ...]
-    test: str = "test_sdk.py"
+    tests: tuple[str, ...] = ("test_at_aimock.py", "test_sdk.py")
 
     def make(self) -> Path:
         """
@@ -48,7 +49,8 @@ class Environment:
         return python
 
     def passes(self) -> bool:
-        test = [self.make(), "-m", "pytest", "-q", "-p", "no:cacheprovider", Path(__file__).parent / self.test]
+        files = [Path(__file__).parent / test for test in self.tests]
+        test = [self.make(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
         print(f"{self.name}:", flush=True)
         return not subprocess.run(
             test, cwd=ROOT, env={**os.environ, **OFFLINE, "SOLVENT_SDK": self.sdk}, check=False
@@ -56,14 +58,18 @@ class Environment:
 
 
 ENVIRONMENTS = (
-    Environment("aiobotocore", "aiobotocore", ("aiobotocore",), "test_aiobotocore.py"),
+    Environment("aiobotocore", "aiobotocore", ("aiobotocore",), ("test_aiobotocore.py",)),
     Environment("anthropic-0", "anthropic", ("anthropic<1",)),
+    Environment("anthropic-1", "anthropic", ("anthropic<2",)),
+    Environment("blind", "blind", BLIND, ("test_blind.py",)),
+    Environment("blind-sdks", "blind", ("dspy", "xai-sdk"), ("test_blind.py",)),
     Environment("cohere", "cohere", ("cohere",)),
     Environment("groq", "groq", ("groq",)),
-    Environment("grpc", "grpc", ("grpcio", "httpx-ws"), "test_other_transports.py"),
+    Environment("grpc", "grpc", ("grpcio", "httpx-ws"), ("test_other_transports.py",)),
     Environment("litellm", "litellm", ("litellm", "mcp")),
     Environment("mistralai", "mistralai", ("mistralai",)),
     Environment("mistralai-1", "mistralai", ("mistralai<2",)),
+    Environment("mistralai-2", "mistralai", ("mistralai<3",)),
     Environment("ollama", "ollama", ("ollama",)),
     Environment("openai-1", "openai", ("openai<2",)),
     Environment("openai-1.0", "openai", ("openai==1.0.0", "httpx<0.28")),

@@ -42,14 +42,14 @@ async def async_groq_streamed(url: str, **more: Any) -> AsyncIterator[Any]:
 def together(url: str, **more: Any) -> Any:
     from together import Together
 
-    with Together(api_key="x", base_url=f"{url}/v1") as client:
+    with Together(api_key="x", base_url=url) as client:
         return client.chat.completions.create(model="m", messages=MESSAGES, **more)
 
 
 def together_streamed(url: str, **more: Any) -> Iterator[Any]:
     from together import Together
 
-    with Together(api_key="x", base_url=f"{url}/v1") as client:
+    with Together(api_key="x", base_url=url) as client:
         with client.chat.completions.create(model="m", messages=MESSAGES, stream=True, **more) as stream:
             yield from stream
 
@@ -57,7 +57,7 @@ def together_streamed(url: str, **more: Any) -> Iterator[Any]:
 async def async_together_streamed(url: str, **more: Any) -> AsyncIterator[Any]:
     from together import AsyncTogether
 
-    async with AsyncTogether(api_key="x", base_url=f"{url}/v1") as client:
+    async with AsyncTogether(api_key="x", base_url=url) as client:
         async with await client.chat.completions.create(model="m", messages=MESSAGES, stream=True, **more) as stream:
             async for piece in stream:
                 yield piece

@@ -68,3 +68,14 @@ def test_a_refusal_is_solvents_own_error_and_reaches_no_server(way, guarded):
         run(way, fake.url)
     assert fake.seen == []
     assert guarded.count("refuse") == 1
+
+
+@pytest.mark.parametrize("way", [converse, invoke])
+def test_a_server_of_others_sees_what_is_allowed_and_no_more(way, guarded, server, aimock):
+    recorder = server()
+    with solvent.budget(usd="0.0055"):  # After one call of 120 tokens there is no room for another one of 500.
+        assert run(way, recorder.url)
+        with pytest.raises(solvent.BudgetExceeded):
+            run(way, recorder.url)
+    assert len(recorder.exchanges) == len(aimock.heard()) == 1
+    assert guarded.spent() == 120 * RATES.output

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
+from example_runs import TINY, check_call, check_refusal, run_example
 from fake_provider import Answer
 from inprocess import PRICE, RATES
 from other_fakes import other_fake
@@ -26,6 +27,11 @@ WAYS = BY_SDK.get(SDK, [])
 AGAIN = AGAIN_BY_SDK.get(SDK, [])
 STREAMED = [way for way in WAYS if way.streamed]
 CAP = 500
+# What leads the SDK of an example to a server.
+LED = {
+    "litellm": {"OPENAI_BASE_URL": "{}/v1", "OPENAI_API_KEY": "sk-test", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    "ollama": {"OLLAMA_HOST": "{}"},
+}
 
 
 @pytest.fixture
@@ -138,3 +144,17 @@ def test_a_call_that_never_left_costs_nothing(way, guarded):
     with solvent.budget(usd="1.00", calls=50):
         fails(way, "http://127.0.0.1:9")
     assert guarded.spent() == guarded.spent("calls") == 0
+
+
+@pytest.mark.skipif(SDK not in LED, reason="there is no example of it")
+@pytest.mark.parametrize("policy", [None, TINY], ids=["made", "refused"])
+def test_its_example_runs_as_it_is(policy, provider, tmp_path):
+    fake = provider(Answer(output_tokens=120))
+    environment = {name: value.format(fake.url) for name, value in LED[SDK].items()}
+    ran = run_example(SDK, tmp_path, environment, policy=policy)
+    if policy is None:
+        (bill,) = fake.bill
+        check_call(ran, billed=(bill.input_tokens, bill.output_tokens))
+    else:
+        assert fake.seen == []
+        check_refusal(ran)
