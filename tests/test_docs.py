@@ -4,8 +4,6 @@ The docs say what is: every option, field, code and setting in them exists, and 
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import apsw
@@ -87,33 +85,6 @@ def test_commands_in_the_docs_are_ones_that_solvent_knows(path):
 def test_links_in_the_docs_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
-
-
-@pytest.mark.slow
-def test_the_readmes_example_runs(tmp_path):
-    (program,) = blocks(page("README.md"), "python")
-    (tmp_path / "agent.py").write_text(program)
-    command = [
-        sys.executable,
-        "-m",
-        "solvent",
-        "run",
-        "--usd",
-        "0",
-        "--quiet",
-        "--ledger",
-        f"sqlite:///{tmp_path}/l.db",
-    ]
-    done = subprocess.run(
-        [*command, "--", sys.executable, str(tmp_path / "agent.py")],
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("402 Error code: 402 - run:agent.py-")
-    assert "To go on: raise the limit (--usd)." in done.stdout
 
 
 def test_every_format_has_its_line_with_its_paths():

@@ -1,0 +1,209 @@
+"""
+The pages about budgets in Python programs: their programs run and print what is shown, and every public name has its
+entry.
+"""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import openai
+import pytest
+from doc_programs import masked, programs, run_programs
+from fake_provider import Answer
+
+import solvent
+from solvent import events
+from solvent._clock import SystemClock
+from solvent._runtime import PROCESS
+from solvent.stores.memory import MemoryStore
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+GUIDE = ROOT / "docs" / "guides" / "python.md"
+REFERENCE = ROOT / "docs" / "reference" / "budget.md"
+BUDGET_FIELDS = vars(solvent.BudgetExceeded(scope="", meter="", limit=0)).keys()
+
+
+@pytest.fixture
+def led(monkeypatch, tmp_path, fake_provider):
+    """
+    A process that nothing but the environment leads: to a provider that writes 500 tokens, and books of its own.
+    """
+    fake = fake_provider(Answer(output_tokens=500))
+    monkeypatch.chdir(tmp_path)
+    for name in ("SOLVENT_GATEWAY", "SOLVENT_POLICY", "SOLVENT_SCOPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SOLVENT_LEDGER", "memory://")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{fake.url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    PROCESS.close()
+    yield fake
+    solvent.uninstall()
+    PROCESS.close()
+
+
+def ask(**more):
+    """
+    One call, of a tenth of a cent.
+    """
+    request = {"model": "gpt-5-mini", "input": "Name a river.", "max_output_tokens": 800, **more}
+    with openai.OpenAI(max_retries=0) as client:
+        return client.responses.create(**request)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+@pytest.mark.usefixtures("led")
+def test_the_programs_of_a_page_print_what_is_shown(page):
+    run_programs(page.read_text())
+
+
+def test_the_policy_of_the_guide_holds_whatever_the_code_says(led, monkeypatch):
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), flags=re.M | re.S)
+    use_policy(monkeypatch, text)
+    solvent.install()
+    with solvent.budget("triage", usd=100), pytest.raises(solvent.BudgetExceeded) as refused:
+        ask(model="my-model", max_output_tokens=200_000)
+    assert (refused.value.limit, refused.value.source) == (2_000_000_000, "solvent.yaml:2")
+    assert led.seen == []
+
+
+@pytest.mark.slow
+def test_the_fixture_of_the_guide_lets_no_test_ask_a_model(led, tmp_path):
+    (fixture,) = (program for program, _ in programs(GUIDE.read_text()) if "@pytest.fixture" in program)
+    Path("conftest.py").write_text(fixture)
+    asks = 'openai.OpenAI().responses.create(model="gpt-5-mini", input="Name a river.")'
+    Path("test_ours.py").write_text(f"import openai\n\ndef test_one():\n    {asks}\n\ndef test_other():\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    assert "1 failed, 1 passed" in told
+    assert "has 0 calls left of 0 calls" in told
+    assert led.seen == []
+
+
+def entries(heading):
+    """
+    The parts of the reference below a heading, by the names of their own headings.
+    """
+    section = REFERENCE.read_text().partition(f"\n{heading}\n")[2]
+    section = re.split(rf"^{heading.partition(' ')[0]} ", section, flags=re.M)[0]
+    parts = re.split(r"^### `?(\w+)`?$", section, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True)) | {"": parts[0]}
+
+
+def cells(text, column):
+    rows = [line.split(" | ") for line in re.findall(r"^\| (`.+) \|$", text, flags=re.M)]
+    return [re.findall(r"`(\w+)", row[column]) for row in rows]
+
+
+def test_every_public_name_has_its_entry():
+    text = REFERENCE.read_text()
+    for name in solvent.__all__:
+        assert re.search(rf"^#.*`{name}`|`solvent\.{name}\(|`{name}` is the root", text, flags=re.M), name
+    arguments = [name for part in entries("## `budget`").values() for names in cells(part, 0) for name in names]
+    assert sorted(arguments) == sorted(inspect.signature(solvent.budget).parameters)
+    assert cells(entries("## `install` and `uninstall`")[""], 0) == [["strict"]]
+    assert list(inspect.signature(solvent.install).parameters) == ["strict"]
+    for (name,) in cells(entries("## `Budget`")[""], 0):
+        assert hasattr(solvent.budget(), name)
+
+
+def test_every_event_has_its_line_with_its_fields():
+    text = entries("## Events")[""]
+    told = {name: fields for (name,), fields in zip(cells(text, 0), cells(text, 1), strict=True)}
+    assert told == {kind.__name__: list(kind.__struct_fields__) for kind in get_args(events.Event)}
+
+
+def budget_exceeded(_):
+    with solvent.budget("triage", usd=0.001):
+        ask()
+
+
+def deadline_passed(monkeypatch):
+    with solvent.budget("triage", seconds="15m"):
+        now = SystemClock().uptime_ns()
+        monkeypatch.setattr(SystemClock, "uptime_ns", lambda _: now + 900 * 10**9)
+        ask()
+
+
+def loop_detected(monkeypatch):
+    use_policy(monkeypatch, "loops: {same_call: 2, within: 60s, on_exceed: block}")
+    with solvent.budget("triage"):
+        for _ in range(3):
+            ask()
+
+
+def price_unknown(_):
+    with solvent.budget("triage", usd=1):
+        ask(model="gpt-5-mimi")
+
+
+def unbounded(_):
+    with solvent.budget("triage", usd=1), openai.OpenAI(max_retries=0) as client:
+        client.images.generate(model="gpt-image-1", prompt="A river.")
+
+
+def store_unavailable(monkeypatch):
+    monkeypatch.setenv("SOLVENT_LEDGER", "ledger.db")
+    with solvent.budget("triage"):
+        Path("ledger.db").unlink()
+        ask()
+
+
+def outcome_unknown(monkeypatch):
+    def apply(store, operations):
+        taken(store, operations)
+        raise solvent.OutcomeUnknown(ledger=store.url, id="", reason="its answer was lost")
+
+    taken = MemoryStore.apply
+    with solvent.budget("triage"), monkeypatch.context() as lost:
+        lost.setattr(MemoryStore, "apply", apply)
+        ask()
+
+
+def settings_error(monkeypatch):
+    use_policy(monkeypatch, "budgets: {'run:*': {dollars: 2}}")
+    with solvent.budget("triage"):
+        pass
+
+
+def use_policy(monkeypatch, text):
+    Path("solvent.yaml").write_text(text)
+    monkeypatch.setenv("SOLVENT_POLICY", "solvent.yaml")
+
+
+RAISES = {
+    "BudgetExceeded": budget_exceeded,
+    "DeadlinePassed": deadline_passed,
+    "LoopDetected": loop_detected,
+    "OutcomeUnknown": outcome_unknown,
+    "PriceUnknown": price_unknown,
+    "SettingsError": settings_error,
+    "StoreUnavailable": store_unavailable,
+    "Unbounded": unbounded,
+}
+
+
+@pytest.mark.parametrize("name", RAISES)
+@pytest.mark.usefixtures("led")
+def test_an_error_has_the_fields_and_says_the_words_that_are_shown(name, monkeypatch, tmp_path):
+    solvent.install()
+    with pytest.raises(solvent.SolventError) as raised:
+        RAISES[name](monkeypatch)
+    error, entry = raised.value, entries("## Errors")[name]
+    assert type(error) is getattr(solvent, name)
+    (shown,) = re.findall(r"^```text\n(.*?)^```", entry, flags=re.M | re.S)
+    said = re.sub(r"(?<=fingerprint )[0-9a-f]+", "0123456789abcdef", str(error).replace(str(tmp_path), "/home/you"))
+    assert masked(said) == shown.rstrip("\n")
+    fields = {field for names in cells(entry, 0) for field in names}
+    inherited = set() if name == "BudgetExceeded" or not isinstance(error, solvent.BudgetExceeded) else BUDGET_FIELDS
+    assert fields == vars(error).keys() - inherited | ({"remaining"} if name == "BudgetExceeded" else set())
+
+
+def test_every_error_has_its_entry():
+    errors = {name for name in solvent.__all__ if isinstance(getattr(solvent, name), type)} - {"Budget", "SolventError"}
+    assert errors == RAISES.keys() == entries("## Errors").keys() - {""}
