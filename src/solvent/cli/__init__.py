@@ -11,6 +11,7 @@ import typer
 
 from solvent import __version__
 from solvent.cli import ledger, prices
+from solvent.cli.doctor import doctor
 from solvent.cli.exchanges import cost, estimate
 from solvent.cli.report import report
 from solvent.cli.run import run
@@ -22,14 +23,19 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 # Words after the command are the command's own, options among them.
 app.command(context_settings={"allow_interspersed_args": False})(run)
+app.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Tell what solvent.install() holds to budgets, and what not.",
+)(doctor)
 app.command()(report)
-app.command()(estimate)
-app.command()(cost)
+app.command(short_help="Show the most that calls can cost, part by part.")(estimate)
+app.command(short_help="Show what calls did cost, and whether their bounds held.")(cost)
 app.add_typer(ledger.app, name="ledger")
-app.add_typer(prices.app, name="prices")
+app.add_typer(prices.app, name="prices", short_help="What a model costs, and newer prices.")
 
 
 @app.callback(invoke_without_command=True)

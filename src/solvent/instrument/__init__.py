@@ -6,7 +6,7 @@ import importlib
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 import wrapt
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from solvent.instrument import transports
 from solvent.instrument._hooks import Unhook
+from solvent.instrument._look import Mode
 
 _log = logging.getLogger("solvent")
 
@@ -59,12 +60,14 @@ HOOKS: tuple[Hook, ...] = (
     Hook("websockets", "websockets.client", "transports"),
     Hook("websockets", "websockets.legacy.client", "transports"),
 )
+_NAMING = frozenset({"aiohttp", "httpx", "requests", "threads"})  # The files whose hooks say whose a call is.
 
 
 class _Installed:
     def __init__(self) -> None:
         self.unhooks: dict[ModuleType, list[Unhook]] = {}  # By the module, which may go by two names.
         self.on = False
+        self.names = False
         self.waiting: set[str] = set()
         # Never held while something is imported: who imports comes here to put its hooks on.
         self.lock = threading.Lock()
@@ -80,9 +83,22 @@ def install(*, strict: bool = False) -> None:
     Args:
         strict: Refuse connections to providers over which calls pass that no hook can read: WebSockets and gRPC.
     """
-    _STATE.on = True
+    _STATE.on, Mode.names_only = True, False
     transports.be_strict(strict)
-    for hook in HOOKS:
+    _hook(HOOKS)
+
+
+def name_calls() -> None:
+    """
+    Have calls to the gateway of the run around this process say whose they are, also where nothing is installed: each
+    budget then holds its own. What else a program sees stays as it is.
+    """
+    _STATE.names, Mode.names_only = True, not _STATE.on
+    _hook(hook for hook in HOOKS if hook.file in _NAMING)
+
+
+def _hook(hooks: Iterable[Hook]) -> None:
+    for hook in hooks:
         if hook.module in sys.modules:
             _put_on(hook)
         elif hook.module not in _STATE.waiting:
@@ -101,12 +117,21 @@ def uninstall() -> None:
             for unhook in reversed(unhooks):
                 unhook()
         _STATE.unhooks.clear()
+    if _STATE.names:
+        name_calls()
+
+
+def active() -> list[Hook]:
+    """
+    The hooks that are on.
+    """
+    return [hook for hook in HOOKS if sys.modules.get(hook.module) in _STATE.unhooks]
 
 
 def _when_loaded(hook: Hook) -> Callable[[ModuleType], None]:
     def loaded(_: ModuleType) -> None:
         _STATE.waiting.discard(hook.module)
-        if _STATE.on:
+        if _STATE.on or (_STATE.names and hook.file in _NAMING):
             _put_on(hook)
 
     return loaded

@@ -39,10 +39,11 @@ def _client(client: Any, package: str) -> Client:
     Who calls: a client at an address of its owner's choice still has its SDK's paths and prices.
     """
     url = client.base_url
-    return Client(_provider(type(client), package), url.netloc.decode().lower(), url.path.strip("/"))
+    kind: Any = type(client)
+    return Client(_provider(kind, package), url.netloc.decode().lower(), url.path.strip("/"))
 
 
 @lru_cache(maxsize=64)
-def _provider(of: type, package: str) -> str:
+def _provider(of: Any, package: str) -> str:
     names = [kind.__name__.lower() for kind in of.__mro__ if kind.__module__.startswith(f"{package}.")]
     return next((cloud for cloud in _CLOUDS if any(cloud in name for name in names)), package)
