@@ -27,6 +27,7 @@ class PromptChain:
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self._names_reasoning = False  # Somewhere in it, be it in a text.
 
     @cached_property
     def digests(self) -> list[bytes]:
@@ -36,8 +37,27 @@ class PromptChain:
         start = _encode((call.provider, call.format, call.model, call.head.value, settings))
         digests = [hashlib.blake2b(start, digest_size=16).digest()]
         for item in call.items:
-            digests.append(hashlib.blake2b(digests[-1] + _encode(item.value), digest_size=16).digest())
+            text = _encode(item.value)
+            digests.append(hashlib.blake2b(digests[-1] + text, digest_size=16).digest())
+            self._names_reasoning = self._names_reasoning or b"reasoning" in text or b"thinking" in text
         return digests
+
+    @property
+    def is_kept_whole(self) -> bool:
+        """
+        Whether the provider surely read every message, so that the bill for all is no less than any of them costs.
+
+        Reasoning of earlier turns is dropped when a new turn begins; some settings drop more.
+
+        Source:
+            Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models", and
+            API reference, `truncation`; read 2026-11-21.
+        """
+        if any(self.call.request.get(name) for name in _SETTINGS_THAT_CUT):
+            return False
+        return not (self.digests and self._names_reasoning) or not any(
+            _has_reasoning(item.value) for item in self.call.items
+        )
 
 
 class Prefixes:
@@ -69,7 +89,7 @@ class Prefixes:
         call, whole = chain.call, len(chain.call.items)
         if billed <= whole:
             return  # With fewer tokens than messages, not all of it was counted.
-        for length in {0, max(whole - 1, 0)} if _is_kept_whole(call) else {0}:
+        for length in {0, max(whole - 1, 0)} if chain.is_kept_whole else {0}:
             key = (scope, chain.digests[length])
             known = min(self._tokens.get(key, billed), billed)
             if known < billed:
@@ -85,21 +105,6 @@ class Prefixes:
         self._tokens.move_to_end(key)
         if len(self._tokens) > PREFIXES_MAX:
             self._tokens.popitem(last=False)
-
-
-def _is_kept_whole(call: Call) -> bool:
-    """
-    Whether the provider surely read every message, so that the bill for all is no less than any of them costs.
-
-    Reasoning of earlier turns is dropped when a new turn begins; some settings drop more.
-
-    Source:
-        Anthropic API guide, "Extended thinking" and "Context editing"; OpenAI API guide, "Reasoning models", and API
-        reference, `truncation`; read 2026-11-21.
-    """
-    if any(call.request.get(name) for name in _SETTINGS_THAT_CUT):
-        return False
-    return not any(_has_reasoning(item.value) for item in call.items)
 
 
 def _has_reasoning(value: Any) -> bool:
