@@ -14,7 +14,7 @@ from guard_world import chat
 import solvent
 from solvent._amounts import Usage, nanodollars
 from solvent._booking import Replied
-from solvent._budget import current_place
+from solvent._place import current_place
 from solvent._runtime import PROCESS
 from solvent.errors import BudgetExceeded, DeadlinePassed
 from solvent.wire._call import Asked, Reading
@@ -29,7 +29,7 @@ def _own_process(monkeypatch, tmp_path):
     prices = "{m: {input: 0, output: 10.00}, m-mini: {input: 0, output: 1.00}}"
     policy.write_text(f"ledger: memory://\nprices: {prices}\nwait: 0s\n")
     monkeypatch.setenv("SOLVENT_POLICY", str(policy))
-    for name in ("SOLVENT_LEDGER", "SOLVENT_SCOPE"):
+    for name in ("SOLVENT_GATEWAY", "SOLVENT_LEDGER", "SOLVENT_SCOPE"):
         monkeypatch.delenv(name, raising=False)
     PROCESS.close()
     yield
@@ -52,7 +52,6 @@ def made(output_tokens=1_000):
         scope=place.scope,
         fingerprint=str(next(NUMBERS)).encode(),
         began=0.0,
-        wait_seconds=place.wait_seconds,
         asked=Asked("chat/completions", {}),
     )
     usage = Usage(input_tokens=5, output_tokens=output_tokens)

@@ -2,18 +2,24 @@
 How a refusal by the guard is told over HTTP (DESIGN §7), at the gateway and in the place of a provider's own answer.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent.errors import (
     BudgetExceeded,
+    DeadlinePassed,
+    LoopDetected,
     OutcomeUnknown,
     PriceUnknown,
+    SettingsError,
     SolventError,
     StoreUnavailable,
     Unbounded,
+    rebuilt,
 )
 
 # The status alone keeps every client from retrying a 402, and this header is the second lock.
@@ -21,6 +27,23 @@ from solvent.errors import (
 _FINAL = ("x-should-retry", "false")
 _AGAIN = ("x-should-retry", "true")
 _SOON = ("retry-after", "1")
+
+ERROR_HEADER = "x-solvent-error"  # The error with all its fields, for Solvent's own hooks at the other end.
+_ERROR_BYTES_MAX = 4_096  # Clients take no header of any length.
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        BudgetExceeded,
+        DeadlinePassed,
+        LoopDetected,
+        OutcomeUnknown,
+        PriceUnknown,
+        SettingsError,
+        StoreUnavailable,
+        Unbounded,
+    )
+}
+_TIMES = ("resets_at", "now")
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -50,11 +73,38 @@ def answer_to(error: SolventError) -> Answer:
     """
     How a refusal by the guard is told over HTTP (DESIGN §7).
     """
+    answer, fields = _answer(error), _fields(error)
+    if type(error).__name__ in _KINDS and len(fields) <= _ERROR_BYTES_MAX:
+        answer = replace(answer, headers=(*answer.headers, (ERROR_HEADER, fields)))
+    return answer
+
+
+def error_in(header: str) -> SolventError | None:
+    """
+    The error that an answer's header tells; ``None`` where it is none that is known here.
+    """
+    try:
+        fields = json.loads(header)
+        kind = _KINDS[fields.pop("error")]
+        fields |= {name: datetime.fromisoformat(fields[name]) for name in _TIMES if fields.get(name)}
+        fields |= {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return rebuilt(kind, fields)
+    except (AttributeError, LookupError, TypeError, ValueError):  # Of another version.
+        return None
+
+
+def _fields(error: SolventError) -> str:
+    return json.dumps({"error": type(error).__name__, **vars(error)}, default=str)
+
+
+def _answer(error: SolventError) -> Answer:
     match error:
         case BudgetExceeded():
             return _exceeded(error)
         case PriceUnknown() | Unbounded():
             return plain_answer(402, error.code, str(error))
+        case SettingsError():
+            return plain_answer(402, "invalid_setting", str(error))
         case StoreUnavailable() | OutcomeUnknown():
             return Answer(status=503, code=error.code, message=str(error), metadata={}, headers=(_AGAIN, _SOON))
         case _:

@@ -2,25 +2,31 @@
 What users hold: a budget, the limits over a scope and the ledger that keeps its account.
 """
 
+import asyncio
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from decimal import Decimal
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
-
-from msgspec import Struct
 
 from solvent import _amounts
 from solvent._clock import SystemClock
 from solvent._ids import new_id
 from solvent._limits import PATH_METERS, Limit, Meter, Scope
+from solvent._openings import opening
 from solvent._operations import Note
-from solvent._records import Account, Balance, CallRecord, Terms
+from solvent._outer import Asked, Outer, segment
+from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
+from solvent.errors import SettingsError
+from solvent.policy import LimitsInForce, Policy
 from solvent.policy._fallback import Fallback, chain
+from solvent.stores import is_shared
 
 if TYPE_CHECKING:
     from solvent.report import Report
@@ -31,25 +37,19 @@ Count = str | int
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CURRENT: ContextVar["Budget | None"] = ContextVar("solvent_budget", default=None)
-
-
-class Place(Struct, frozen=True, kw_only=True):
-    """
-    Whom a call is charged to, and by which guard.
-    """
-
-    runtime: Runtime
-    scope: Scope
-    wait_seconds: float | None = None
+CURRENT: ContextVar["Budget | None"] = ContextVar("solvent_budget", default=None)
 
 
 class Budget:
     """
     Limits over a scope, while its ``with`` block is open; made by ``solvent.budget``.
 
+    Inside a ``solvent run`` it is opened at the run's gateway, below the run.
+
     Attributes:
-        scope: ``run:triage-01J9ZK…``; a budget inside another one is a step below it.
+        scope: ``run:triage-01J9ZK…``; a budget inside another one, or inside a run, is a step below it.
+        below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
+            there.
     """
 
     def __init__(
@@ -70,35 +70,45 @@ class Budget:
         self._run = run
         self._ledger_url = ledger
         self._runtime: Runtime | None = None
+        self.below: tuple[str, ...] | None = None
         self._tokens: list[Token[Budget | None]] = []
 
     def __enter__(self) -> Self:
-        runtime = self._open()
-        runtime.ledger.do(self._opening())
+        self._open()
+        if self._runtime is not None:
+            self._runtime.ledger.do(self._opening())
         return self._entered()
 
     async def __aenter__(self) -> Self:
-        runtime = self._open()
-        await runtime.ledger.ado(self._opening())
+        if self._gateway() is None:
+            self._open()
+        else:
+            await asyncio.to_thread(self._open)  # The gateway may still be loading, and others go on meanwhile.
+        if self._runtime is not None:
+            await self._runtime.ledger.ado(self._opening())
         return self._entered()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._left()
-        self.runtime.ledger.do(self._closing(error))
+        if self._runtime is not None:
+            self._runtime.ledger.do(self._closing(error))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._left()
-        await self.runtime.ledger.ado(self._closing(error))
+        if self._runtime is not None:
+            await self._runtime.ledger.ado(self._closing(error))
 
     @property
     def runtime(self) -> Runtime:
-        if self._runtime is None:
+        if self._runtime is not None:
+            return self._runtime
+        if self.below is None:
             raise RuntimeError(f"the budget {self._name!r} is not open; use it in a `with` block")
-        return self._runtime
+        return PROCESS.runtime()  # Which says that the gateway's ledger is in nobody else's reach.
 
     def remaining(self, meter: Meter = "usd") -> int | None:
         """
@@ -124,29 +134,57 @@ class Budget:
 
         return summarize(self.runtime.ledger.store, str(self.scope))
 
-    def _open(self) -> Runtime:
-        outer = _CURRENT.get()
-        if outer is not None and self._ledger_url is None:
+    def is_kept_with(self, other: "Budget") -> bool:
+        """
+        Whether one guard, or one gateway, holds calls to both.
+        """
+        return self._runtime is other._runtime and (self.below is None) == (other.below is None)
+
+    def _gateway(self) -> Outer | None:
+        """
+        Where it is to be opened, other than in this process.
+        """
+        outer = CURRENT.get()
+        if self._ledger_url is not None or (outer is not None and outer.below is None):
+            return None
+        return PROCESS.outer()
+
+    def _open(self) -> None:
+        outer, gateway = CURRENT.get(), self._gateway()
+        name = self._run or f"{self._name}-{new_id()}"
+        self._runtime = self.below = None
+        if gateway is not None:
+            self._open_at(gateway, name, outer.below or () if outer else ())
+        elif outer is not None and self._ledger_url is None:
             self._runtime = outer.runtime
-            self.scope = outer.scope.child("step", self._run or f"{self._name}-{new_id()}")
+            self.scope = outer.scope.child("step", name)
         else:
             self._runtime = PROCESS.runtime(self._ledger_url)
-            self.scope = Scope((("run", self._run or f"{self._name}-{new_id()}"),))
-        guard = self._runtime.guard
-        opening = guard.open(self.scope, self.limits, self.fallback)
-        # Not at the end of the block: a task that was started in it may go on, and is held to these limits still.
-        weakref.finalize(self, guard.close, self.scope, opening)
-        return self._runtime
+            self.scope = Scope((("run", name),))
+        if self._runtime is not None:
+            guard = self._runtime.guard
+            opening = guard.open(self.scope, self.limits, self.fallback, self.wait_seconds)
+            # Not at the end of the block: a task that was started in it may go on, and is held to these limits still.
+            weakref.finalize(self, guard.close, self.scope, opening)
+
+    def _open_at(self, gateway: Outer, name: str, above: tuple[str, ...]) -> None:
+        """
+        Open it at the gateway of the run around this process; what does not pass there is held to it in this process.
+        """
+        asked = Asked(name=name, limits=self.limits, fallback=self.fallback, wait_seconds=self.wait_seconds)
+        opened = gateway.open(asked, below="/".join(above))
+        self.scope = Scope.parse(opened.scope)
+        self.below = (*above, segment(name))
+        if is_shared(opened.ledger):
+            self._runtime = PROCESS.runtime()
+            self._runtime.keep_alive()
+            end = partial(_close_at, gateway, opened.opening, os.getpid())
+            weakref.finalize(self, self._runtime.later, end).atexit = False  # The run's end is near, and ends it.
 
     def _opening(self) -> Note:
-        limits = {
-            Account(str(self.scope), limit.meter, limit.window_key): limit.amount
-            for limit in self.limits
-            if limit.meter not in PATH_METERS
-        }
-        terms = Terms.of(dict(limits)) if limits else None
-        call = CallRecord(started=SystemClock().now_ns())
-        return Note(kind="open", id=new_id(), scope=str(self.scope), terms=terms, call=call)
+        limits = LimitsInForce(Policy())
+        limits.open(self.scope, self.limits)
+        return opening(self.scope, limits.rules(self.scope))
 
     def _closing(self, error: BaseException | None) -> Note:
         reason = "exited" if error is None else type(error).__name__
@@ -154,19 +192,19 @@ class Budget:
         return Note(kind="close", id=new_id(), scope=str(self.scope), call=call)
 
     def _entered(self) -> Self:
-        with _OPEN_LOCK:
-            _OPEN.append(self)
-        self._tokens.append(_CURRENT.set(self))
+        with OPEN_LOCK:
+            OPEN.append(self)
+        self._tokens.append(CURRENT.set(self))
         return self
 
     def _left(self) -> None:
-        with _OPEN_LOCK:
-            _OPEN.remove(self)
-        _CURRENT.reset(self._tokens.pop())
+        with OPEN_LOCK:
+            OPEN.remove(self)
+        CURRENT.reset(self._tokens.pop())
 
 
-_OPEN: list[Budget] = []
-_OPEN_LOCK = threading.Lock()
+OPEN: list[Budget] = []
+OPEN_LOCK = threading.Lock()
 
 
 def budget(
@@ -201,7 +239,8 @@ def budget(
         seconds: From its opening on, such as ``90`` or ``"15m"``; calls that are under way then are ended.
         fallback: Models, each of which is used where a call does not fit with the one before it; or steps as the policy
             has them: ``{"from": "gpt-4o", "to": "gpt-4o-mini", "at": "80%"}``.
-        wait: How long a call may wait for room that open calls hold, such as ``"30s"``; as the policy says, else.
+        wait: How long a call may wait for room that open calls hold, such as ``"30s"``; as the budget around this one
+            or the policy says, else.
         ledger: A URL or a ``.db`` file, in the place of the process's own ledger.
         run: The name of a run to go on with, in the place of a new one.
 
@@ -233,63 +272,29 @@ def current_budget() -> Budget | None:
     """
     The budget that calls made here are held to; ``None`` when none is open.
     """
-    return _CURRENT.get()
+    return CURRENT.get()
 
 
 def carried(function: Callable[P, T]) -> Callable[P, T]:
     """
     The function, to be run elsewhere under the budget that is open here; itself when none is.
     """
-    found = _CURRENT.get()
+    found = CURRENT.get()
     if found is None:
         return function
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        token = _CURRENT.set(found)
+        token = CURRENT.set(found)
         try:
             return function(*args, **kwargs)
         finally:
-            _CURRENT.reset(token)
+            CURRENT.reset(token)
 
     return run
 
 
-def is_budget_open() -> bool:
-    """
-    Whether any budget of this process is open.
-    """
-    return bool(_OPEN)
-
-
-def current_place() -> Place:
-    """
-    Whom a call made here is charged to: the budget of this context; where the context was lost, the one that is open,
-    or what several have in common; else the process.
-    """
-    found = _CURRENT.get()
-    if found is None and _OPEN:
-        with _OPEN_LOCK:
-            budgets = list(_OPEN)
-        if len(budgets) == 1:
-            found = budgets[0]
-        elif budgets:
-            return _in_common(budgets)
-    if found is None:
-        runtime = PROCESS.runtime()
-        return Place(runtime=runtime, scope=runtime.scope)
-    return Place(runtime=found.runtime, scope=found.scope, wait_seconds=found.wait_seconds)
-
-
-def _in_common(budgets: list[Budget]) -> Place:
-    runtime = budgets[0].runtime
-    parts = []
-    if all(each.runtime is runtime for each in budgets):
-        for level in zip(*(each.scope.parts for each in budgets), strict=False):
-            if len(set(level)) > 1:
-                break
-            parts.append(level[0])
-    if parts:
-        return Place(runtime=runtime, scope=Scope(tuple(parts)))
-    runtime = PROCESS.runtime()
-    return Place(runtime=runtime, scope=runtime.scope)
+def _close_at(gateway: Outer, opening: str, pid: int) -> None:
+    if os.getpid() == pid:  # A forked child has a copy of what its parent opened.
+        with suppress(SettingsError):  # The run is over.
+            gateway.close(opening)

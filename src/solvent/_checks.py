@@ -68,12 +68,18 @@ class Checks:
         self._loops = None if rule is None else Loops(same_call=rule.same_call, within_seconds=rule.within_seconds)
         self._lock = threading.Lock()
 
-    def open(self, scope: Scope) -> None:
+    def open(self, scope: Scope, *, seconds: float = 0) -> None:
         """
-        The time of a scope begins now.
+        The time of a scope begins now, or began so many seconds ago.
         """
         self._opened.pop(str(scope), None)
-        self._opening(str(scope))
+        self._opened[str(scope)] = self._opening(str(scope)) - int(seconds * SECOND_NS)
+
+    def seconds(self, scope: str) -> float:
+        """
+        How long a scope has been open.
+        """
+        return (self._clock.uptime_ns() - self._opening(scope)) / SECOND_NS
 
     def close(self, scope: Scope) -> None:
         self._opened.pop(str(scope), None)

@@ -48,7 +48,7 @@ SEGMENT_BYTES_MAX = 256
 _ONE = {"branches": "branch", "parallel": "parallel", "retries": "retry"}  # Where one is not the name without its s.
 
 
-class Limit(Struct, frozen=True, kw_only=True):
+class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     The most that a scope may use of a meter in a window.
 

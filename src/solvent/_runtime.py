@@ -1,5 +1,8 @@
 """
 The guards of one process: for each ledger one, with a thread that keeps its open calls alive and books what is late.
+
+Inside a ``solvent run`` the process's own guard is on the run's ledger and holds calls to what is in force there: those
+that do not pass the run's gateway are counted here.
 """
 
 import atexit
@@ -16,9 +19,10 @@ from queue import Empty, SimpleQueue
 from solvent._guard import EXTEND_SECONDS, Guard
 from solvent._ids import new_id
 from solvent._limits import Scope
+from solvent._outer import InForce, Outer, outer_gateway
 from solvent.errors import SettingsError
 from solvent.policy import Policy
-from solvent.stores import default_url, open_store, spelled_out
+from solvent.stores import default_url, is_shared, open_store, spelled_out
 from solvent.stores._batcher import Ledger
 
 _log = logging.getLogger("solvent")
@@ -101,6 +105,7 @@ _RUNTIMES: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:
+    PROCESS._begin_in_child()
     for runtime in list(_RUNTIMES):
         runtime._begin_in_child()
 
@@ -119,11 +124,26 @@ class Settings:
         self._opened: dict[str, Runtime] = {}
         self._lock = threading.Lock()
 
+    def outer(self) -> Outer | None:
+        """
+        The gateway that holds this process to the budget of a run; ``None`` where it has a ledger of its own.
+        """
+        address = outer_gateway() if self.ledger is None else None
+        return None if address is None else Outer(address)
+
     def runtime(self, ledger: str | None = None) -> Runtime:
         """
         The guard on a ledger, opened when it is first asked for; without one, on the process's own.
+
+        Raises:
+            SettingsError, StoreUnavailable, LedgerCorrupt: It cannot be opened, or not from this process.
         """
         with self._lock:
+            outer = self.outer() if ledger is None else None
+            if outer is not None:
+                if outer.address not in self._opened:
+                    self._opened[outer.address] = _joined(outer.in_force())
+                return self._opened[outer.address]
             policy = self._policy()
             url = spelled_out(
                 ledger or self.ledger or os.environ.get("SOLVENT_LEDGER") or policy.ledger or default_url()
@@ -148,6 +168,27 @@ class Settings:
                 runtime.close()
             self._opened.clear()
             self.policy = None
+
+    def _begin_in_child(self) -> None:
+        self._lock = threading.Lock()  # Another thread of the parent may have held it.
+
+
+def _joined(found: InForce) -> Runtime:
+    """
+    A guard beside the one of the gateway, on the same ledger and under the same limits.
+    """
+    if not is_shared(found.ledger):
+        raise SettingsError(
+            where="--ledger",
+            expected="one that the processes of a run share, for what does not pass the run's gateway",
+            got=found.ledger,
+            hint="give `solvent run` a file, or call an address of the gateway (OPENAI_BASE_URL and its kin)",
+        )
+    runtime = Runtime(found.ledger, found.policy, scope=Scope.parse(found.scope))
+    for opened in found.openings:
+        scope = Scope.parse(opened.scope)
+        runtime.guard.open(scope, opened.limits, opened.fallback, opened.wait_seconds, seconds=opened.seconds)
+    return runtime
 
 
 def _process_scope() -> Scope:

@@ -1,5 +1,5 @@
 """
-A nested run finds its parent's gateway, and opens a scope below its parent's.
+Processes of a run find its gateway, learn what is in force there, and open scopes below the run's.
 """
 
 import json
@@ -8,14 +8,16 @@ import pytest
 from worlds import CHAT, OTHER_TOKEN, TOKEN
 
 from solvent._limits import Limit, Scope
+from solvent._outer import InForce, from_json
+from solvent.policy import Opening
 
 
 def test_state_tells_whose_gateway_it_is(play):
     async def scene(here):
         got = await here.call(f"/{TOKEN}/solvent/state", method="GET", body=b"")
-        assert json.loads(got.body) == {"scope": "run:one"}
+        assert from_json(got.body, InForce) == here.guard.in_force(Scope.parse("run:one"))
         got = await here.call(f"/{OTHER_TOKEN}/solvent/state", method="GET", body=b"")
-        assert json.loads(got.body) == {"scope": "run:two"}
+        assert json.loads(got.body)["scope"] == "run:two"
         assert here.guard.untouched
 
     play(scene)
@@ -27,7 +29,7 @@ def test_child_scope_has_its_own_way_in_and_its_limits(play):
             {"meter": "usd", "amount": "1000", "source": "--usd"},
             {"meter": "calls", "amount": 3, "window": "day"},
         ]
-        body = json.dumps({"name": "inner", "limits": limits}).encode()
+        body = json.dumps({"name": "inner", "limits": limits, "way_in": True}).encode()
         got = json.loads((await here.call(f"/{TOKEN}/solvent/scopes", body=body)).body)
 
         assert got["scope"] == "run:one/step:inner"
@@ -42,6 +44,7 @@ def test_child_scope_has_its_own_way_in_and_its_limits(play):
 
         deeper = json.loads((await here.call(f"/{got['token']}/solvent/scopes", body=b'{"name":"x/y"}')).body)
         assert deeper["scope"] == "run:one/step:inner/step:x%2Fy"
+        assert deeper["token"] == ""
 
     play(scene)
 
@@ -63,6 +66,10 @@ def test_child_scope_has_its_own_way_in_and_its_limits(play):
         '{"name":"a","limits":[{"meter":"usd","amount":1,"window":"never"}]}',
         '{"name":"a","limits":[{"meter":"usd","amount":1,"window":[]}]}',
         '{"name":"a","limits":[{"meter":"usd","amount":1,"other":1}]}',
+        '{"name":"a","limits":[' + ",".join(['{"meter":"usd","amount":1}'] * 101) + "]}",
+        '{"name":"a","fallback":[{"model":"a","to":"b"},{"model":"b","to":"a"}]}',
+        '{"name":"a","wait_seconds":-1}',
+        '{"name":"a","other":1}',
         "[]",
     ],
 )
@@ -71,6 +78,29 @@ def test_scopes_that_say_nothing_are_refused(play, body):
         got = await here.call(f"/{TOKEN}/solvent/scopes", body=body.encode())
         assert got.status == 400
         assert here.guard.untouched
+
+    play(scene)
+
+
+def test_a_scope_is_opened_below_what_a_header_names(play):
+    async def scene(here):
+        headers = ("x-solvent-scope: step:outer",)
+        got = await here.call(f"/{TOKEN}/solvent/scopes", body=b'{"name":"inner"}', headers=headers)
+        assert json.loads(got.body)["scope"] == "run:one/step:outer/step:inner"
+
+    play(scene)
+
+
+def test_a_scope_is_closed_by_its_opening_and_from_nowhere_else(play):
+    async def scene(here):
+        got = json.loads((await here.call(f"/{TOKEN}/solvent/scopes", body=b'{"name":"inner"}')).body)
+        path = f"solvent/scopes/{got['opening']}"
+        answers = [
+            (await here.call(f"/{token}/{path}", method="DELETE", body=b"")).status
+            for token in (OTHER_TOKEN, TOKEN, TOKEN)
+        ]
+        assert answers == [404, 200, 404]
+        assert here.guard.closed == [(Scope.parse("run:one/step:inner"), Opening())]
 
     play(scene)
 

@@ -16,11 +16,14 @@ from servers import PATIENCE_SECONDS
 from solvent._booking import Outcome
 from solvent._checks import Deadline
 from solvent._limits import Limit, Scope
+from solvent._outer import InForce
 from solvent.errors import DeadlinePassed, SolventError
 from solvent.gateway._app import Gateway
 from solvent.gateway._incoming import Event
 from solvent.gateway._providers import Upstream
 from solvent.gateway._server import Server, bind_loopback, loop_factory
+from solvent.policy import Opening, Policy
+from solvent.policy._fallback import Fallback
 from solvent.wire._call import Call
 
 TOKEN = "a-secret-path-token-of-the-run"
@@ -63,6 +66,7 @@ class CountingGuard:
     admitted: list[Admitted] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     opened: list[tuple[Scope, tuple[Limit, ...]]] = field(default_factory=list)
+    closed: list[tuple[Scope, Opening]] = field(default_factory=list)
     refusal: SolventError | None = None
     body: bytes | None = None
     rewrite: Callable[[Call], bytes | None] | None = None
@@ -107,8 +111,21 @@ class CountingGuard:
             raise self.settle_error
         return Settled({"x-solvent-cost": "$0.01", "x-solvent-remaining": "$0.99"})
 
-    def open(self, scope: Scope, limits: tuple[Limit, ...]) -> None:
+    def open(
+        self,
+        scope: Scope,
+        limits: tuple[Limit, ...],
+        fallback: tuple[Fallback, ...] = (),
+        wait_seconds: float | None = None,
+    ) -> Opening:
         self.opened.append((scope, limits))
+        return Opening(limits, fallback, wait_seconds)
+
+    def close(self, scope: Scope, opening: Opening) -> None:
+        self.closed.append((scope, opening))
+
+    def in_force(self, scope: Scope) -> InForce:
+        return InForce(scope=str(scope), ledger="memory://", policy=Policy())
 
     @property
     def untouched(self) -> bool:

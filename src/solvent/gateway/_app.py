@@ -19,10 +19,10 @@ from solvent.gateway._count import ask
 from solvent.gateway._exchange import Exchange, Outgoing, reply_head
 from solvent.gateway._incoming import CLIENT_GONE, Event, Incoming, Kind
 from solvent.gateway._interrupt import Ended, Interrupt
-from solvent.gateway._nested import open_child, tell_state
+from solvent.gateway._nested import Nested
 from solvent.gateway._providers import Upstream
 from solvent.gateway._request import DISCONNECT, Receive, Rejected, Send, decode_object, read_head, swap_keys
-from solvent.gateway._routes import Routes, Target, described
+from solvent.gateway._routes import Routes, described
 from solvent.gateway._seam import Admission, Guard, Settlement
 from solvent.gateway._upstream import AiohttpClient, Client, NotDelivered
 from solvent.wire import Asked, at_path
@@ -62,6 +62,7 @@ class Gateway:
             for provider, known in keys.items()
         }
         self._routes = Routes(routes, upstreams)
+        self._nested = Nested(guard, self.route)
         self._on_event = on_event
         self._client: Client = client or AiohttpClient()
         self._hosts: dict[int, tuple[bytes, ...]] = {}
@@ -132,14 +133,14 @@ class Gateway:
             raise Ended(self._closing)
         method = scope["method"]
         target = self._routes.target(method, scope["raw_path"])
-        if target.upstream is None:
-            await self._own(request, method, target, length)
-            return
-        request.provider = target.upstream.provider
         request.scope, place = target.scope_name, target.scope
         if below is not None:
             place = _below(place, below)
             request.scope = str(place)
+        if target.upstream is None:
+            await self._own(request, method, target.path, place, length)
+            return
+        request.provider = target.upstream.provider
         if target.endpoint is None:
             raise Rejected(403, "denied", _DENIED.format(method=method, provider=request.provider))
         request.format = target.endpoint.format
@@ -215,15 +216,17 @@ class Gateway:
                 reply.close()
         self._emit(request, "passed")
 
-    async def _own(self, request: Incoming, method: str, target: Target, length: int) -> None:
+    async def _own(self, request: Incoming, method: str, path: str, scope: Scope, length: int) -> None:
         """
-        What a nested ``solvent run`` asks for.
+        What the run's own processes ask for.
         """
-        scope = target.scope
-        if (method, target.path) == ("GET", "state"):
-            await tell_state(request.send, scope)
-        elif (method, target.path) == ("POST", "scopes"):
-            await open_child(request.send, decode_object(await request.body(length)), scope, self._guard, self.route)
+        what, _, name = path.partition("/")
+        if (method, what, name) == ("GET", "state", ""):
+            await self._nested.tell_state(request.send, scope)
+        elif (method, what, name) == ("POST", "scopes", ""):
+            await self._nested.open(request.send, scope, decode_object(await request.body(length)))
+        elif (method, what) == ("DELETE", "scopes"):
+            await self._nested.close(request.send, scope, name)
         else:
             raise Rejected(404, "not_found", "Solvent has no such address.")
 

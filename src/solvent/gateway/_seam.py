@@ -9,6 +9,9 @@ from solvent._booking import Outcome
 from solvent._checks import Deadline
 from solvent._counting import Counting
 from solvent._limits import Limit, Scope
+from solvent._outer import InForce
+from solvent.policy import Opening
+from solvent.policy._fallback import Fallback
 from solvent.wire._call import Asked, Call
 
 
@@ -63,7 +66,23 @@ class Guard(Protocol):
         Close an admission.
         """
 
-    def open(self, scope: Scope, limits: tuple[Limit, ...]) -> object:
+    def open(
+        self,
+        scope: Scope,
+        limits: tuple[Limit, ...],
+        fallback: tuple[Fallback, ...] = (),
+        wait_seconds: float | None = None,
+    ) -> Opening:
         """
         Add limits of a child scope.
+        """
+
+    def close(self, scope: Scope, opening: Opening) -> None:
+        """
+        Forget them.
+        """
+
+    def in_force(self, scope: Scope) -> InForce:
+        """
+        All that holds for a scope's calls.
         """

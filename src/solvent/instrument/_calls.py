@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from solvent._admit import Admission
 from solvent._answers import Answer, answer_to
 from solvent._booking import Lost, LostReason, NotSent, Outcome, Replied
-from solvent._budget import Place, current_place
 from solvent._calls import Settlement
 from solvent._checks import Deadline
+from solvent._place import Place, current_place
 from solvent.errors import SolventError
 from solvent.instrument._above import above
 from solvent.instrument._deadlines import has_loop
@@ -301,7 +301,6 @@ class GuardedCall:
             "fingerprint": self._fingerprint(),
             "began": time.monotonic(),
             "own_host": self._target.own_host,
-            "wait_seconds": self._place.wait_seconds,
             "asked": Asked(self._target.path, self._headers),
         }
 

@@ -2,13 +2,11 @@
 Whether a request is a call that costs something, and which.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from solvent._budget import is_budget_open
 from solvent.instrument._above import above
 from solvent.instrument._calls import GuardedCall, is_under_way
 from solvent.instrument._hosts import Client, Target, target_of
@@ -22,13 +20,27 @@ _SIGNED = ("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")
 _SIGNATURES = frozenset({"content-digest", "digest", "signature"})
 
 
+class Mode:
+    """
+    What the hooks are there for.
+
+    Attributes:
+        names_only: They tell the gateway of a run whose calls come to it, and neither hold any call to its budget nor
+            make errors of refusals: the program did not ask for that.
+    """
+
+    names_only = False
+
+
 def target(method: str, url: str, client: Client | None = None) -> Target | None:
     """
-    What a request is for; ``None`` when it costs nothing, or another one holds it to its budget.
+    What a request is for; ``None`` when it costs nothing, or nobody here holds it to a budget.
 
     Args:
         client: Who asks, where the hook knows.
     """
+    if Mode.names_only:
+        return None
     method = method.upper()
     known = above()
     found = target_of(method, url.partition("?")[0], client or (known.client if known else None))
@@ -36,9 +48,6 @@ def target(method: str, url: str, client: Client | None = None) -> Target | None
         return None
     if found.endpoint is None and method in _FREE_METHODS:
         return None
-    gateway = os.environ.get("SOLVENT_GATEWAY")
-    if gateway and url.startswith(gateway + "/") and not is_budget_open():
-        return None  # It counts the call itself, for the same scope.
     return found
 
 

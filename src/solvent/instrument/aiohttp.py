@@ -16,9 +16,11 @@ from aiohttp import payload
 from aiohttp.base_protocol import BaseProtocol
 from multidict import CIMultiDict
 
+from solvent._outer import SCOPE_HEADER
 from solvent.instrument import transports
 from solvent.instrument._calls import GuardedCall, Refused
 from solvent.instrument._deadlines import in_time
+from solvent.instrument._gateway import Passing, to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._look import guarded, target
 from solvent.instrument._relay import Relay
@@ -43,7 +45,15 @@ def was_sent(error: BaseException) -> bool:
 
 async def _request(wrapped: Callable[..., Any], session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     method, str_or_url, options = _asked(*args, **kwargs)
-    call = _call(session, method, str_or_url, options)
+    url = _url(session, str_or_url)
+    passing = to_gateway(url)
+    if passing is not None:
+        if (refused := passing.refusal()) is not None:
+            raise refused.error
+        response = await wrapped(method, str_or_url, **_named(options, passing))
+        passing.answered(response.headers)
+        return response
+    call = None if url is None else _call(session, method, url, options)
     if call is None:
         return await wrapped(method, str_or_url, **options)
     try:
@@ -70,11 +80,29 @@ def _asked(method: str, str_or_url: Any, **options: Any) -> tuple[str, Any, dict
     return method, str_or_url, options
 
 
-def _call(session: Any, method: str, str_or_url: Any, options: Mapping[str, Any]) -> GuardedCall | None:
+def _url(session: Any, str_or_url: Any) -> Any:
     if session.closed:
         return None  # Sending will say so.
     try:
-        url = session._build_url(str_or_url)
+        return session._build_url(str_or_url)
+    except (TypeError, ValueError):
+        return None  # No address at all, as sending will say.
+
+
+def _named(options: dict[str, Any], passing: Passing) -> dict[str, Any]:
+    """
+    The options of a request with whose it is.
+    """
+    headers = CIMultiDict(options.get("headers") or ())
+    scope = passing.scope(headers.get(SCOPE_HEADER))
+    if scope is None:
+        return options
+    headers[SCOPE_HEADER] = scope
+    return {**options, "headers": headers}
+
+
+def _call(session: Any, method: str, url: Any, options: Mapping[str, Any]) -> GuardedCall | None:
+    try:
         headers = {name.lower(): value for name, value in session._prepare_headers(options.get("headers")).items()}
     except (TypeError, ValueError):
         return None  # No request at all, as sending will say.

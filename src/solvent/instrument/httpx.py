@@ -12,10 +12,12 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
+from solvent._outer import SCOPE_HEADER
 from solvent.errors import DeadlinePassed
 from solvent.instrument import transports
 from solvent.instrument._calls import GuardedCall, Refused
 from solvent.instrument._deadlines import Timeouts, in_time
+from solvent.instrument._gateway import Passing, to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._hosts import Target
 from solvent.instrument._httpx_replies import Replies
@@ -40,6 +42,13 @@ class _Hooks:
 
     def send(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         request, kwargs = _request(args, kwargs)
+        passing = to_gateway(request.url)
+        if passing is not None:
+            if (refused := passing.refusal()) is not None:
+                return self._answer(refused, request)
+            response = wrapped(_named(request, passing), **kwargs)
+            passing.answered(response.headers)
+            return response
         call = self._call(client, request)
         if call is None:
             return wrapped(request, **kwargs)
@@ -69,6 +78,13 @@ class _Hooks:
         self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         request, kwargs = _request(args, kwargs)
+        passing = to_gateway(request.url)
+        if passing is not None:
+            if (refused := passing.refusal()) is not None:
+                return self._answer(refused, request)
+            response = await wrapped(_named(request, passing), **kwargs)
+            passing.answered(response.headers)
+            return response
         call = await self._acall(client, request)
         if call is None:
             return await wrapped(request, **kwargs)
@@ -208,6 +224,20 @@ def _body_of(module: Any) -> type[Any]:
 def _request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     rest = dict(kwargs)
     return (args[0] if args else rest.pop("request")), rest
+
+
+def _named(request: Any, passing: Passing) -> Any:
+    """
+    The request with whose it is; its owner may send the request itself again, for another budget.
+    """
+    scope = passing.scope(request.headers.get(SCOPE_HEADER))
+    if scope is None:
+        return request
+    twin = object.__new__(type(request))
+    twin.__dict__.update(request.__dict__)
+    twin.headers = request.headers.copy()
+    twin.headers[SCOPE_HEADER] = scope
+    return twin
 
 
 def _target(client: Any, request: Any) -> Target | None:

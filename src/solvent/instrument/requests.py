@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+from solvent._outer import SCOPE_HEADER
 from solvent.instrument._calls import GuardedCall, Refused
+from solvent.instrument._gateway import Passing, to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._look import guarded, target
 from solvent.instrument._raw import RawReply, is_certificate_error
@@ -26,6 +28,13 @@ def hook(module: ModuleType) -> list[Unhook]:
 def _send(wrapped: Callable[..., Any], session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     rest = dict(kwargs)
     request = args[0] if args else rest.pop("request")
+    passing = to_gateway(request.url or "")
+    if passing is not None:
+        if (refused := passing.refusal()) is not None:
+            raise refused.error
+        response = wrapped(_named(request, passing), **rest)
+        passing.answered(response.headers)
+        return response
     call = _call(request)
     if call is None:
         return wrapped(request, **rest)
@@ -54,6 +63,18 @@ def _call(request: Any) -> GuardedCall | None:
     body = request.body.encode() if isinstance(request.body, str) else request.body
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
     return guarded(found, headers, body if isinstance(body, bytes) else None)
+
+
+def _named(request: Any, passing: Passing) -> Any:
+    """
+    The request with whose it is.
+    """
+    scope = passing.scope(request.headers.get(SCOPE_HEADER))
+    if scope is None:
+        return request
+    twin = request.copy()
+    twin.headers[SCOPE_HEADER] = scope
+    return twin
 
 
 def _text(value: str | bytes) -> str:

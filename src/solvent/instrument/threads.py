@@ -27,7 +27,8 @@ def hook(module: ModuleType) -> list[Unhook]:
 
 
 def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    thread.run = carried(thread.run)
+    if not thread.name.startswith("solvent-"):  # Solvent's own serve every budget, and would keep this one for ever.
+        thread.run = carried(thread.run)
     return wrapped(*args, **kwargs)
 
 

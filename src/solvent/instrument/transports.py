@@ -15,11 +15,12 @@ from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from solvent._budget import current_place
+from solvent._place import current_place
 from solvent.errors import SolventError, Unbounded
 from solvent.events import TransportOpened
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._hosts import provider_of
+from solvent.instrument._look import Mode
 
 Transport = Literal["grpc", "websocket"]
 
@@ -56,7 +57,7 @@ def opens(transport: Transport, host: str) -> None:
     Raises:
         Unbounded: In strict mode.
     """
-    if provider_of(host) is None:
+    if Mode.names_only or provider_of(host) is None:
         return
     if (transport, host) not in _STATE.seen:
         _STATE.seen.add((transport, host))

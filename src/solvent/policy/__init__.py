@@ -75,12 +75,14 @@ class Rules(Struct, frozen=True, kw_only=True):
         watched: Limits of accounts that only tell.
         checked: Limits that have no account: ``depth`` and ``seconds``.
         fallback: By the model that is asked for; the innermost scope's word counts.
+        wait_seconds: How long a call may wait for room, by the innermost scope's word; ``None`` asks the policy.
     """
 
     blocking: tuple[tuple[str, Limit], ...] = ()
     watched: tuple[tuple[str, Limit], ...] = ()
     checked: tuple[tuple[str, Limit], ...] = ()
     fallback: Mapping[str, Fallback] = MappingProxyType({})
+    wait_seconds: float | None = None
 
 
 class Opening(Struct, frozen=True):
@@ -90,6 +92,7 @@ class Opening(Struct, frozen=True):
 
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
+    wait_seconds: float | None = None
 
 
 _NOTHING = Opening()
@@ -105,13 +108,19 @@ class LimitsInForce:
         self._opened: dict[str, Opening] = {}
         self._by_scope: dict[str, Rules] = {}
 
-    def open(self, scope: Scope, limits: Sequence[Limit], fallback: Sequence[Fallback] = ()) -> Opening:
+    def open(
+        self,
+        scope: Scope,
+        limits: Sequence[Limit],
+        fallback: Sequence[Fallback] = (),
+        wait_seconds: float | None = None,
+    ) -> Opening:
         """
         Put limits of code or flags in force for one scope, in the place of those that it was opened with before.
 
         They join those of the policy and never widen them.
         """
-        opening = self._opened[str(scope)] = Opening(tuple(limits), tuple(fallback))
+        opening = self._opened[str(scope)] = Opening(tuple(limits), tuple(fallback), wait_seconds)
         self._by_scope.clear()
         return opening
 
@@ -124,6 +133,13 @@ class LimitsInForce:
         del self._opened[str(scope)]
         self._by_scope.clear()
         return True
+
+    def openings(self, scope: Scope) -> tuple[tuple[str, Opening], ...]:
+        """
+        What code and flags put in force on a scope's path, widest first.
+        """
+        found = [(str(part), self._opened.get(str(part))) for part in scope.path()]
+        return tuple([(place, opening) for place, opening in found if opening is not None])
 
     def of(self, scope: Scope) -> tuple[tuple[str, Limit], ...]:
         """
@@ -143,10 +159,12 @@ class LimitsInForce:
     def _find(self, scope: Scope) -> Rules:
         smallest: dict[tuple[str, str, str, bool], Limit] = {}
         fallback = {step.model: step for step in self._policy.fallback}
+        wait_seconds = None
         for part in scope.path():
             limits = [limit for pattern, limit in self._policy.budgets if matches(pattern, part)]
             opened = self._opened.get(str(part), _NOTHING)
             fallback.update({step.model: step for step in opened.fallback})
+            wait_seconds = wait_seconds if opened.wait_seconds is None else opened.wait_seconds
             for limit in (*limits, *opened.limits):
                 key = (str(part), limit.meter, limit.window_key, limit.on_exceed == "block")
                 if key not in smallest or limit.amount < smallest[key].amount:
@@ -158,4 +176,5 @@ class LimitsInForce:
             watched=tuple([pair for pair in counted if pair[1].on_exceed != "block"]),
             checked=tuple([pair for pair in found if pair[1].meter in PATH_METERS]),
             fallback=fallback,
+            wait_seconds=wait_seconds,
         )

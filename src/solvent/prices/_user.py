@@ -5,32 +5,31 @@ Prices that users give: by ``--price MODEL=IN/OUT``, in a policy, or in code.
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, check_amount, nanodollars
-from solvent.prices._model import ModelPrice, Rule
-from solvent.prices._rates import FEES
-
-if TYPE_CHECKING:
-    from solvent.prices._rates import Slot
 
 _EXPECTED = (
     "MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHE_READ in dollars per million tokens, such as gpt-4o=2.50/10, "
     "or MODEL=OTHER for the price of another model"
 )
 _NUMBER = re.compile(r"\$?[-+]?[\d._]+")
+_OPTIONAL = ("cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output")
+RATES = ("input", "output", *_OPTIONAL)  # What a price is made of, by the names that policies have for it.
 
 
-class UserPrice(Struct, frozen=True, kw_only=True):
+class UserPrice(Struct, frozen=True, kw_only=True, tag=True):
     """
     What a model costs by its user's own word, in every tier and region.
 
     Attributes:
         input, output: Picodollars per token.
-        cache_read, cache_write: Picodollars per token of the input that comes out of a cache or goes into one; without
-            them such tokens cost what other input costs.
+        cache_read: Picodollars per token of the input that comes out of a cache; without it what other input costs.
+        cache_write, cache_write_1h: Of the input that goes into a cache of five minutes, or of an hour; without them so
+            many times the input as the rate card or the provider says, and never less than the input.
+        audio_input, audio_output: Of audio; without them a call that has some has no price.
         input_tokens_max, output_tokens_max: The model's largest input and output; those of the rate card unless given.
         source: Where it was given, for records.
     """
@@ -39,6 +38,9 @@ class UserPrice(Struct, frozen=True, kw_only=True):
     output: int
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
     input_tokens_max: int | None = None
     output_tokens_max: int | None = None
     source: str = "user"
@@ -46,7 +48,7 @@ class UserPrice(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("input", "output"):
             check_amount(name, getattr(self, name))
-        for name in ("cache_read", "cache_write", "input_tokens_max", "output_tokens_max"):
+        for name in (*_OPTIONAL, "input_tokens_max", "output_tokens_max"):
             if getattr(self, name) is not None:
                 check_amount(name, getattr(self, name))
 
@@ -58,6 +60,9 @@ class UserPrice(Struct, frozen=True, kw_only=True):
         output: str | int | float | Decimal,
         cache_read: str | int | float | Decimal | None = None,
         cache_write: str | int | float | Decimal | None = None,
+        cache_write_1h: str | int | float | Decimal | None = None,
+        audio_input: str | int | float | Decimal | None = None,
+        audio_output: str | int | float | Decimal | None = None,
         input_tokens_max: int | None = None,
         output_tokens_max: int | None = None,
         source: str = "user",
@@ -71,15 +76,18 @@ class UserPrice(Struct, frozen=True, kw_only=True):
         return cls(
             input=_picodollars("input", input),
             output=_picodollars("output", output),
-            cache_read=None if cache_read is None else _picodollars("cache_read", cache_read),
-            cache_write=None if cache_write is None else _picodollars("cache_write", cache_write),
+            cache_read=_optional("cache_read", cache_read),
+            cache_write=_optional("cache_write", cache_write),
+            cache_write_1h=_optional("cache_write_1h", cache_write_1h),
+            audio_input=_optional("audio_input", audio_input),
+            audio_output=_optional("audio_output", audio_output),
             input_tokens_max=input_tokens_max,
             output_tokens_max=output_tokens_max,
             source=source,
         )
 
 
-class PriceAs(Struct, frozen=True, kw_only=True):
+class PriceAs(Struct, frozen=True, kw_only=True, tag=True):
     """
     A model costs what another one costs, by its user's own word: a deployment's name, a model that was tuned.
 
@@ -135,37 +143,8 @@ def find_own_price(user: Mapping[str, OwnPrice], provider: str, model: str) -> O
     return user[max(patterns, key=len)] if patterns else None
 
 
-def model_price(
-    price: UserPrice, *, provider: str, model: str, listed: ModelPrice | None, limits: tuple[int | None, int | None]
-) -> ModelPrice:
-    """
-    A user's price as the price of a model; fees and limits that the user does not name are those of the card.
-
-    Args:
-        listed: The card's own price of the model, if it has one.
-        limits: The model's largest input and output where the card has no price of it.
-    """
-    slots: dict[str, Slot] = {
-        "input": price.input,
-        "output": price.output,
-        "cache_read": price.cache_read,
-        "cache_write_5m": price.cache_write,
-        "audio_input": price.input,
-        "audio_output": price.output,
-    }
-    if listed is not None:
-        slots.update((fee, listed.fee(fee)) for fee in ("request", *FEES))
-        limits = (listed.input_tokens_max, listed.output_tokens_max)
-    return ModelPrice(
-        model=model,
-        provider=provider,
-        source=price.source,
-        rules=[Rule(None, None, None, slots)],
-        input_tokens_max=limits[0] if price.input_tokens_max is None else price.input_tokens_max,
-        output_tokens_max=limits[1] if price.output_tokens_max is None else price.output_tokens_max,
-        every_tier=True,
-        by_user=True,
-    )
+def _optional(name: str, dollars: str | int | float | Decimal | None) -> int | None:
+    return None if dollars is None else _picodollars(name, dollars)
 
 
 def _picodollars(name: str, dollars: str | int | float | Decimal) -> int:

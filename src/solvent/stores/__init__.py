@@ -62,6 +62,13 @@ def spelled_out(url: str) -> str:
     return f"sqlite:///{url}" if "://" not in url and url.endswith(".db") else url
 
 
+def is_shared(url: str) -> bool:
+    """
+    Whether other processes find the same ledger by this URL.
+    """
+    return not url.startswith("memory:")
+
+
 def default_url() -> str:
     """
     The ledger in the user's state folder.
