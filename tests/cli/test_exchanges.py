@@ -24,7 +24,7 @@ RESPONSE = {
 }
 EXCHANGE = {"provider": "openai", "path": "/v1/chat/completions", "request": REQUEST, "response": RESPONSE}
 KEYS = [
-    *("schema_version", "kind", "provider", "format", "model", "bound_nanodollars", "bound_parts", "usage"),
+    *("schema_version", "kind", "provider", "format", "model", "bound_nanodollars", "bound_parts", "answered", "usage"),
     *("cost_nanodollars", "price_source", "estimated", "bound_held", "notes"),
 ]
 
@@ -117,7 +117,7 @@ def test_what_would_make_a_bound_smaller_is_named():
         ({"path": "/v1/audio/speech"}, "unbounded", "audio costs something that nobody here can bound"),
         ({"path": "/v1/models", "method": "get"}, "free", None),
         ({"request": {**REQUEST, "model": "nobody-knows"}}, "paid", "unpriced: nobody-knows has no price"),
-        ({"request": {**REQUEST, "model": 7}}, "invalid", "model must be the name of a model, got int 7"),
+        ({"request": {**REQUEST, "model": 7}}, "invalid", "model must be the name of a model, got a number, 7"),
         ({"request": {**REQUEST, "max_tokens": 1.5}}, "invalid", "max_tokens must be a whole number"),
         ({"response": {"usage": {"prompt_tokens": -1}}}, "paid", "no usage that can be believed"),
         ({"response": {}}, "paid", "booked at the bound: usage missing"),
@@ -144,11 +144,15 @@ def test_a_missing_or_absurd_usage_is_booked_at_the_bound_and_never_at_nothing()
     ("line", "expected"),
     [
         ("{", "standard input:1: expected JSON"),
-        ('"text"', "standard input:1: expected an object with provider, path and request, got str"),
-        ('{"path": "x"}', "provider must be a text, got None"),
-        ('{"provider": "openai"}', "path must be a text, got None"),
+        ('"text"', "standard input:1: expected an object with provider, path and request, got a text"),
+        ('{"path": "x"}', "provider is missing: expected an object with provider, path and request"),
+        ('{"provider": "openai", "pth": 1}', "provider, path and request; did you mean path by pth?"),
+        ('{"provider": null, "path": "x"}', "provider is missing"),
+        ('{"provider": 7, "path": "x"}', "provider must be a text, got 7"),
         ('{"provider": "openai", "path": "x", "request": []}', "request must be an object, got []"),
-        ('{"provider": "openai", "path": "x", "status": true}', "status must be a whole number, got True"),
+        ('{"provider": "openai", "path": "x", "status": true}', "status must be a whole number, got true"),
+        ("7", "standard input:1: expected an object with provider, path and request, got a number"),
+        ("null", "standard input:1: expected an object with provider, path and request, got null"),
         ('{"provider": "openai", "path": "x", "sse": 1}', "sse must be a text, got 1"),
     ],
 )
@@ -187,7 +191,7 @@ def test_the_costs_of_many_are_summed():
     table = said("cost", given="\n".join(json.dumps(each) for each in (EXCHANGE, EXCHANGE, free))).splitlines()
 
     assert len(table) == 1 + 3 + 2
-    assert table[-1] == "3 exchanges: cost $0.0000054, bound held in 2 of 2, 1 free"
+    assert table[-1] == "3 exchanges: cost $0.0000054; 2 counted, 1 free; bound held in 2 of 2"
 
 
 def test_prices_of_the_command_line_and_of_a_policy_are_used(tmp_path):
@@ -210,8 +214,14 @@ def test_prices_are_those_of_the_day_that_is_asked_for():
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["--at", "soon"], 2, "Invalid isoformat string"),
+        (
+            ["--at", "soon"],
+            2,
+            "expected a day such as 2026-03-01, or a time in UTC such as 2026-03-01T14:30, got 'soon'",
+        ),
+        (["--at", "2026-13-01"], 2, "expected a day such as 2026-03-01"),
         (["--price", "m"], 2, "--price"),
+        (["--price", "my=gpt-4oo"], 2, "--price: expected a model that has a price, got gpt-4oo; did you mean gpt-4o"),
         (["absent.json"], 1, "absent.json cannot be read: No such file or directory"),
         (["--policy", "absent.yaml"], 4, "absent.yaml"),
     ],

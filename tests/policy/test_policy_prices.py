@@ -34,18 +34,17 @@ def test_a_model_has_figures_or_the_name_of_another_model(read):
     [
         (
             "wait: 1s\nunpriced: {price_as: gpt-77}",
-            "solvent.yaml:2: unpriced.price_as: expected a model that has a price, such as openai/gpt-4o, got gpt-77",
+            "solvent.yaml:2: unpriced.price_as: expected a model that has a price, got gpt-77; did you mean gpt-",
         ),
         (
             "prices:\n  my-deployment: gpt-4oo",
-            "solvent.yaml:2: prices.my-deployment: expected a model that has a price, such as openai/gpt-4o, "
-            "got gpt-4oo; did you mean gpt-4o",
+            "solvent.yaml:2: prices.my-deployment: expected a model that has a price, got gpt-4oo; did you mean gpt-4o",
         ),
         (
             "prices:\n  a: gpt-4o\n  b: a",  # A name for a name could be a name for itself.
             "solvent.yaml:3: prices.b: expected a model that has a price",
         ),
-        ("prices: {m: ''}", "prices.m: expected settings by name (`name: value`), got one value"),
+        ("prices: {m: ''}", "prices.m: expected settings by name (`name: value`), got nothing"),
         ("prices: {m: [gpt-4o]}", "prices.m: expected settings by name (`name: value`), got a list"),
     ],
 )
@@ -61,6 +60,16 @@ def test_a_price_that_the_file_or_a_flag_gives_is_known(read, other):
     policy = read(text, prices={"flagged": UserPrice(input=1, output=2)})
     assert policy.price_as == other
     assert set(policy.prices) == {"mine", "my-deployment", "flagged"}
+
+
+def test_a_price_has_every_kind_of_token(read):
+    rates = (
+        "input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, cache_write_1h: 6, audio_input: 40, audio_output: 80"
+    )
+    given = read(f"prices: {{mine: {{{rates}}}}}").prices["mine"]
+
+    assert (given.cache_write, given.cache_write_1h) == (3_750_000, 6_000_000)
+    assert (given.audio_input, given.audio_output) == (40_000_000, 80_000_000)
 
 
 def test_a_flag_wins_over_the_file(read):

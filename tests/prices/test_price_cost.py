@@ -199,7 +199,7 @@ def test_a_daily_window_has_its_own_price(prices):
         ("openai/gpt-4o", "service tier 'flex'", {"tier": "flex", "input_tokens": 1}),
         (
             "openai/gpt-4o",
-            "service tier 'priority' at that time",
+            "service tier 'priority' at that time (the data knows it from 2026-10-12 on)",
             {"tier": "priority", "input_tokens": 1, "at": datetime(2026, 10, 11, tzinfo=UTC)},
         ),
     ],

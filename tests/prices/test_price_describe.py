@@ -85,7 +85,8 @@ def test_a_users_price_holds_in_any_tier():
 
 def test_a_model_without_a_price_has_no_sheet(prices):
     assert prices.describe("gpt-77", at=AT) is None
-    assert prices.describe("gpt-4o", provider="nowhere", at=AT).provider == "openai"
+    assert prices.describe("gpt-4o", provider="nowhere", at=AT) is None  # Nobody else's price stands in for it.
+    assert prices.describe("gpt-4o", provider="groq", at=AT) is None
     assert list(prices.describe_all(provider="nowhere", at=AT)) == []
 
 
@@ -114,3 +115,30 @@ def test_what_is_told_of_every_model_is_what_it_costs(prices):
 @pytest.mark.slow
 def test_the_models_of_one_provider_are_told_alone(prices):
     assert {sheet.provider for sheet in prices.describe_all(provider="xai", at=AT)} == {"x-ai"}
+
+
+def test_a_price_tells_the_hours_and_days_on_which_it_does_not_hold(prices):
+    sheet = prices.describe("deepseek-v4-pro", provider="deepseek", at=AT)
+    told = {(p.dollars, p.since, p.until, p.hours, p.in_force) for p in sheet.unit_prices if p.unit == "input"}
+    outside = "outside 01:00-04:00 and 06:00-10:00 UTC"
+
+    assert told == {
+        ("0.435", None, "2026-08-17", outside, False),
+        ("0.66", "2026-08-17", None, outside, True),
+        ("1.32", None, None, "01:00-04:00 UTC", False),
+        ("1.32", None, None, "06:00-10:00 UTC", False),
+    }
+
+
+def test_no_price_is_said_to_hold_on_a_day_of_which_the_data_knows_nothing(prices):
+    early, own = datetime(2025, 6, 9, tzinfo=UTC), Prices.load({"mine": UserPrice(input=1, output=2)})
+
+    assert prices.describe("gpt-4o", at=early).known_from == "2025-06-10"
+    assert prices.describe("gpt-4o", at=datetime(2025, 6, 10, tzinfo=UTC)).known_from is None
+    assert own.describe("mine", at=early).known_from is None
+
+
+def test_the_price_that_a_policy_gives_unpriced_models_is_told_with_its_source(prices):
+    sheet = prices.describe("whatever", at=AT, price_as="gpt-4o")
+    assert sheet.source.startswith("unpriced.price_as, as openai/gpt-4o: genai-prices")
+    assert prices.describe("gpt-4o-mini", at=AT, price_as="gpt-4o").model == "gpt-4o-mini"

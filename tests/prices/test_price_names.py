@@ -171,3 +171,61 @@ def _when(row: dict[str, Any]) -> datetime:
     response = row["response"] if isinstance(row.get("response"), dict) else {}
     told = re.search(r'"created":\s*(\d+)', row.get("sse") or "")
     return datetime.fromtimestamp(int(told[1] if told else response["created"]), UTC)
+
+
+@pytest.mark.slow
+def test_every_listed_model_is_found_by_the_name_it_is_listed_under(prices):
+    listed = list(prices.card.listed())
+    assert len(listed) == 2_125
+    for name, price in listed:
+        for provider, asked in (
+            (price.provider, name),
+            ("", f"{price.provider}/{name}"),
+            (price.provider, price.model),
+        ):
+            found = prices.find(provider, asked)
+            assert found is not None, (provider, asked)
+            assert (found.provider, found.model) == (price.provider, price.model)
+
+
+def test_a_name_that_stands_for_many_is_listed_as_one(prices):
+    names = {name for name, price in prices.card.listed("openai", "fireworks", "mistral", "aws")}
+    assert {"ft:gpt-3.5-turbo*", "ft:gpt-4o-2024-*", "magistral-small-*", "codestral-latest"} <= names
+    assert "accounts/fireworks/models/glm-5p3" in names
+    assert not [name for name in names if name[-1] in "-:."]
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("text-embedding-3-small", "openai"),
+        ("davinci", "openai"),
+        ("llama-3.3-70b-versatile", "groq"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws"),  # Its regional price, above Anthropic's own.
+        ("gpt-4o", "openai"),  # Of several that have it, its maker.
+        ("deepseek-ai/DeepSeek-R1", None),  # Several have it, none makes it: not the cheapest, none.
+        ("gpt-4o-2027-01-01", None),
+    ],
+)
+def test_a_name_alone_is_the_model_of_the_one_provider_that_it_can_mean(prices, name, provider):
+    sheet = prices.describe(name, at=datetime(2026, 11, 22, tzinfo=UTC))
+    assert (sheet and sheet.provider) == provider
+
+
+def test_a_hint_names_what_has_a_price_and_never_the_name_itself(prices):
+    for asked in ("gpt-9", "gpt-5.2-proo", "claude-sonet-4-5", "claud-sonnet-4-5", "mistral/codestrol", "groq/gpt-4o"):
+        hints = prices.close_anywhere(asked)
+        assert hints
+        assert asked not in hints
+        for hint in hints:
+            assert prices.describe(hint, at=datetime(2026, 11, 22, tzinfo=UTC)), (asked, hint)
+    assert prices.close_anywhere("claud-sonnet-4-5")[0] == "claude-sonnet-4-5"
+    assert prices.close_anywhere("groq/gpt-4o") == ["openai/gpt-4o"]
+    assert prices.close_matches("openai", "llama-3.3-70b-versatile") == ["groq/llama-3.3-70b-versatile"]
+
+
+def test_a_provider_that_nobody_knows_is_told_from_one_without_prices(prices):
+    asked = ("openai", "bedrock", "ollama", "huggingface", "opnai", "antropic", "somebody")
+    assert [prices.close_provider(name) for name in asked] == [None, None, None, None, "openai", "anthropic", ""]
+    own = Prices.load({"somebody/*": UserPrice(input=1, output=1)})
+    assert own.close_provider("somebody") is None

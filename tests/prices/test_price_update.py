@@ -18,7 +18,7 @@ from solvent.prices import Prices, _update
 from solvent.prices._card import RATES, Card, newest_card
 from solvent.prices._card_file import read_card_file
 from solvent.prices._data import read_package
-from solvent.prices._update import update
+from solvent.prices._update import reset, update
 
 pytestmark = pytest.mark.slow  # Most read the whole data, some more than once.
 
@@ -179,6 +179,39 @@ def test_damaged_data_is_refused_and_nothing_is_written(tmp_path, into, text, wh
     assert not into.parent.exists()
 
 
+def test_data_without_a_price_is_refused_even_if_it_is_forced(tmp_path, into):
+    for text in ("[]", '[{"id": "openai", "models": []}]', one_model()):
+        path = tmp_path / "data.json"
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=r"data\.json: expected data with the price of a model, got none"):
+            update(path, force=True)
+        assert not into.exists()
+
+
+def test_an_update_can_be_taken_back(tmp_path, data, into):
+    update(written(tmp_path, newer(data)))
+    assert cost(Prices.load()) == 9_000_000
+    report = reset()
+    assert (report.path, report.source, report.models, report.changed) == (into, SHIPPED, 2_125, ("openai/gpt-4o",))
+    assert cost(Prices.load()) == 2_500_000
+    assert reset().path is None
+    into.write_text("damaged")
+    newest_card.cache_clear()
+    assert reset().path == into
+    assert cost(Prices.load()) == 2_500_000
+
+
+def test_a_package_that_cannot_be_imported_is_told_from_data_that_cannot_be_read(monkeypatch, into):  # noqa: ARG001
+    monkeypatch.setattr(_update, "package_version", lambda: "9.9")
+    monkeypatch.setattr(_update, "read_package", lambda: __import__("no_such_module_of_genai_prices"))
+    with pytest.raises(SettingsError) as refused:
+        update()
+    assert str(refused.value) == (
+        "genai-prices 9.9: expected a whole package, got one that cannot be imported: No module named "
+        "'no_such_module_of_genai_prices'\nTo go on: `pip install -U genai-prices`, or name a data.json of it."
+    )
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path, into):  # noqa: ARG001
     with pytest.raises(SettingsError, match=r"nothing\.json: expected a file that can be read, got No such file"):
         update(tmp_path / "nothing.json")
@@ -189,7 +222,7 @@ def test_without_the_package_a_file_is_asked_for(monkeypatch, into):  # noqa: AR
     with pytest.raises(SettingsError) as refused:
         update()
     assert str(refused.value) == (
-        "solvent prices update: expected the package genai-prices, or a data.json of it, got neither\n"
+        "genai-prices: expected the package to be installed, or a data.json of it to be named, got neither\n"
         "To go on: `pip install -U genai-prices`, or name a file."
     )
 
@@ -213,7 +246,7 @@ def test_a_damaged_card_is_refused_by_name_until_it_is_made_anew(tmp_path, data,
             with pytest.raises(SettingsError) as refused:
                 asks()
             assert str(refused.value).startswith(f"{into}: expected a whole rate card, got ")
-            assert str(refused.value).endswith("or make it anew with `solvent prices update --force`.")
+            assert str(refused.value).endswith("or take it away with `solvent prices reset`.")
     assert update(path, force=True).path == into
     assert into.read_bytes() == whole
 

@@ -166,8 +166,8 @@ def test_an_absurd_count_is_a_problem_and_no_usage(name, count):
         ({"candidatesTokenCount": 4}, "promptTokenCount and candidatesTokenCount must be told, or a total"),
         ({"promptTokenCount": 10}, "promptTokenCount and candidatesTokenCount must be told, or a total"),
         ({"promptTokenCount": 0, "totalTokenCount": 4}, "a reply with output must have read more than 0 tokens"),
-        ("20", "usage must be an object, got str"),
-        ([1], "usage must be an object, got list"),
+        ("20", "usage must be an object, got a text"),
+        ([1], "usage must be an object, got a list"),
     ],
     ids=repr,
 )

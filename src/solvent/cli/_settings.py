@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from solvent.errors import SettingsError
 from solvent.policy import Policy
 from solvent.prices import Prices, parse_price
 
@@ -42,12 +43,17 @@ def policy_of(path: Path | None, price: list[str] | None) -> Policy:
         SettingsError: The file is no policy, or a price names a model that has none.
     """
     prices = usage(lambda: dict(parse_price(text) for text in price or ()), "--price")
-    if path is None:
-        Prices.load(prices).check()
-        return Policy(prices=prices)
-    from solvent.policy._read import read_policy  # It needs a YAML reader, which other commands do not.
+    try:
+        if path is None:
+            Prices.load(prices).check()
+            return Policy(prices=prices)
+        from solvent.policy._read import read_policy  # It needs a YAML reader, which other commands do not.
 
-    return read_policy(path, prices=prices)
+        return read_policy(path, prices=prices)
+    except SettingsError as error:
+        if error.where.startswith("--price:"):  # Wrong usage, as any other price on the command line that is none.
+            raise typer.BadParameter(f"expected {error.expected}, got {error.got}", param_hint="--price") from error
+        raise
 
 
 def time_of(at: str | None) -> datetime:
@@ -56,5 +62,9 @@ def time_of(at: str | None) -> datetime:
     """
     if at is None:
         return datetime.now(UTC)
-    found = usage(lambda: datetime.fromisoformat(at), "--at")
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError as error:
+        expected = "a day such as 2026-03-01, or a time in UTC such as 2026-03-01T14:30"
+        raise typer.BadParameter(f"expected {expected}, got {at!r}", param_hint="--at") from error
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found

@@ -4,7 +4,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,14 +15,17 @@ import typer.core
 
 from solvent._printable import printable
 from solvent.cli._common import EXIT_FAILED, EXIT_LEDGER, aligned, fail
+from solvent.cli._price_sheet import sheet_lines
 from solvent.cli._settings import At, PolicyFile, Price, policy_of, time_of
+from solvent.cli._tables import terminal_width, wrapped
 from solvent.errors import SettingsError, SolventError
 from solvent.prices import Prices
+from solvent.prices import reset as reset_prices
 from solvent.prices import update as update_prices
 from solvent.report._json import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from solvent.prices._describe import Sheet, UnitPrice
+    from solvent.prices._describe import Sheet
     from solvent.prices._update import UpdateReport
 
 _SHOWN = 20  # Names of one kind that a person is told; --json has them all.
@@ -33,19 +37,26 @@ class _ShowByDefault(typer.core.TyperGroup):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if "--help" not in args and not any(word in self.commands for word in args[:1]):
+        if not {"-h", "--help"}.intersection(args) and not any(word in self.commands for word in args[:1]):
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        show = self.commands["show"]
+        formatter.write("\n")
+        with show.make_context("show", [], parent=ctx, resilient_parsing=True) as of_show:
+            show.format_help(of_show, formatter)
 
 
 app = typer.Typer(
     cls=_ShowByDefault,
-    help="What a model costs, and newer prices: solvent prices [MODEL], solvent prices update [FILE].",
+    help="What a model costs, and newer prices. Without a command it is solvent prices show, whose options are below.",
     no_args_is_help=False,
 )
 
 
-@app.command()
+@app.command(short_help="Show every price of a model, or what the rate card holds.")
 def show(
     model: Annotated[
         str | None,
@@ -62,20 +73,26 @@ def show(
 
     Example: solvent prices claude-sonnet-4-5
     """
+    if model is not None and not model.strip():
+        raise typer.BadParameter(f"expected the name of a model, got {model!r}", param_hint="MODEL")
+    if model is None and at is not None and not as_json:
+        raise typer.BadParameter("expected a MODEL beside it, or --json", param_hint="--at")
     time = time_of(at)
     try:
-        prices = Prices.load(policy_of(policy, price).prices)
+        settings = policy_of(policy, price)
+        prices = Prices.load(settings.prices)
+        _check_provider(prices, provider)
         if model is None:
-            sheets = prices.describe_all(provider=provider or None, at=time)
-            _show_all(prices, list(sheets), provider, as_json)
+            _show_all(prices, _all(prices, provider, time), provider, as_json)
             return
-        sheet = prices.describe(model, provider=provider, at=time) or _unknown(prices, model, provider)
+        sheet = prices.describe(model, provider=provider, at=time, price_as=settings.price_as)
+        sheet = sheet or _unknown(prices, model, provider)
     except SolventError as error:
         fail(error, EXIT_LEDGER)
     if as_json:
         print(json.dumps(_json(sheet), indent=2))
     else:
-        print("\n".join(_lines(sheet)))
+        print("\n".join(sheet_lines(sheet, day=time.date().isoformat(), width=terminal_width())))
 
 
 @app.command()
@@ -88,7 +105,9 @@ def update(
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also to older data than that in force.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take data that is older than what is in force, or the same, as well.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What changed, as JSON.")] = False,
 ) -> None:
     """
@@ -100,40 +119,76 @@ def update(
         report = update_prices(file, force=force)
     except SettingsError as error:
         fail(error, EXIT_LEDGER)
-    if as_json:
-        print(json.dumps({"schema_version": SCHEMA_VERSION, **msgspec.to_builtins(report)}, indent=2, default=str))
-    else:
-        print("\n".join(_changes(report)))
+    nothing = f"Nothing is newer: {report.source} is in force, with {_models(report)}."
+    _tell(report, as_json, nothing)
 
 
-def _show_all(prices: Prices, sheets: "list[Sheet]", provider: str, as_json: bool) -> None:
+@app.command(short_help="Take every update of the prices back.")
+def reset(as_json: Annotated[bool, typer.Option("--json", help="What changed, as JSON.")] = False) -> None:
+    """
+    Take every update back: the prices that Solvent ships with are in force again.
+
+    Example: solvent prices reset
+    """
+    try:
+        report = reset_prices()
+    except SettingsError as error:
+        fail(error, EXIT_LEDGER)
+    nothing = f"There is no update to take back: {report.source} is in force, with {_models(report)}."
+    _tell(report, as_json, nothing)
+
+
+def _check_provider(prices: Prices, provider: str) -> None:
+    close = prices.close_provider(provider) if provider else None
+    if close is None:
+        return
+    near = f" Did you mean {close}?" if close else ""
+    fail(f"no provider {printable(provider)!r} is in the rate card.{near}", EXIT_FAILED)
+
+
+def _all(prices: Prices, provider: str, at: datetime) -> "list[Sheet]":
+    """
+    What the user has given prices for, and what the card has; of one provider, or of all.
+    """
+    own = [name for name in prices.own_names() if not provider or name.startswith(f"{provider}/")]
+    sheets = [prices.describe(name, at=at) for name in own]
+    return [*(sheet for sheet in sheets if sheet), *prices.describe_all(provider=provider or None, at=at)]
+
+
+def _show_all(prices: Prices, sheets: "Sequence[Sheet]", provider: str, as_json: bool) -> None:
     if as_json:
         for sheet in sheets:
             print(json.dumps(_json(sheet)))
         return
-    if provider and not sheets:
-        fail(f"no provider {printable(provider)!r} is in the rate card.", EXIT_FAILED)
     if provider:
         print("\n".join(printable(sheet.model) for sheet in sheets))
         return
-    models = Counter(sheet.provider for sheet in sheets)
-    print(f"{len(sheets):,} models of {len(models)} providers have a price: {prices.card.header.source}.\n")
-    print(
-        "\n".join(
-            aligned([["provider", "models"], *([name, f"{count:,}"] for name, count in models.items())], right=(1,))
-        )
-    )
-    print("\nTo go on: solvent prices MODEL, or solvent prices --provider NAME.")
+    width = terminal_width()
+    own = [sheet.model for sheet in sheets if sheet.by_user]
+    models = Counter(sheet.provider for sheet in sheets if not sheet.by_user)
+    lines = [f"{sum(models.values()):,} models of {len(models)} providers have a price: {prices.card.header.source}."]
+    if own:
+        lines += wrapped(printable(f"{len(own):,} of your own come before them: {', '.join(own)}."), width)
+    rows = [["provider", "models"], *([name, f"{count:,}"] for name, count in models.items())]
+    lines += ["", *aligned(rows, right=(1,)), ""]
+    print("\n".join([*lines, "To go on: solvent prices MODEL, or solvent prices --provider NAME."]))
 
 
 def _unknown(prices: Prices, model: str, provider: str) -> NoReturn:
-    first, _, rest = model.rpartition("/")
-    whose = [provider or first] if provider or first else prices.card.makers(model) or ["openai", "anthropic", "google"]
-    close = [name for one in whose for name in prices.close_matches(one, rest)][:3]
+    name, where = printable(model), f" at {printable(provider)}" if provider else ""
+    sellers = [] if provider else [f"{id}/{model}" for id in prices.card.sellers(model)]
+    if len(sellers) > 1:
+        all_of_them = printable(", ".join(sellers))
+        fail(
+            f"{len(sellers)} providers have a model {name!r}, each at its own price: {all_of_them}.\n"
+            f"To go on: name one of them, as in solvent prices {printable(sellers[0])}.",
+            EXIT_FAILED,
+        )
+    close = prices.close_matches(provider, model) if provider else prices.close_anywhere(model)
     near = f" Known and close: {', '.join(close)}." if close else ""
     fail(
-        f"{printable(model)!r} has no price.{near}\n"
-        f"To go on: name its provider (openai/gpt-4o), or give a price with --price {printable(model)}=INPUT/OUTPUT.",
+        f"{name!r} has no price{where}.{near}\n"
+        f"To go on: name a model as its provider does, or give a price with --price {name}=INPUT/OUTPUT.",
         EXIT_FAILED,
     )
 
@@ -142,54 +197,27 @@ def _json(sheet: "Sheet") -> dict[str, object]:
     return {"schema_version": SCHEMA_VERSION, **msgspec.to_builtins(sheet)}
 
 
-def _lines(sheet: "Sheet") -> list[str]:
-    limits = [
-        f"largest {name} {most:,} tokens"
-        for name, most in (("input", sheet.input_tokens_max), ("output", sheet.output_tokens_max))
-        if most is not None
-    ]
-    head = [f"{sheet.provider}/{sheet.model}" if sheet.provider else sheet.model, *limits]
-    lines = [" · ".join(printable(part) for part in head), ""]
-    rows = [["unit", "price", "per", "tier", "above input", "holds", ""]]
-    rows += [_row(price) for price in sheet.unit_prices]
-    lines += aligned(_without_empty_columns(rows), right=(1,))
-    for region in sheet.regions:
-        if set(region.times.values()) == {"1"}:
-            continue  # It costs what it costs everywhere.
-        times = ", ".join(f"{times} ×" if unit == "*" else f"{unit} {times} ×" for unit, times in region.times.items())
-        lines.append(f"region {region.region}: {times}")
-    return [*lines, "", f"source: {sheet.source}"]
-
-
-def _row(price: "UnitPrice") -> list[str]:
-    holds = " ".join(part for part in (f"from {price.since}" if price.since else "", price.hours or "") if part)
-    above = f"{price.above_input_tokens:,}" if price.above_input_tokens else ""
-    tier = "" if price.tier == "standard" else price.tier
-    return [price.unit, _dollars(price.dollars), price.per, tier, above, holds, "" if price.in_force else "not now"]
-
-
-def _dollars(text: str) -> str:
-    """
-    With cents at least: ``$0.60``.
-    """
-    whole, _, rest = text.partition(".")
-    return f"${whole}.{rest:0<2}"
-
-
-def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
-    kept = [index for index in range(len(rows[0])) if any(row[index] for row in rows[1:])]
-    return [[row[index] for index in kept] for row in rows]
+def _tell(report: "UpdateReport", as_json: bool, nothing: str) -> None:
+    if as_json:
+        fields = msgspec.to_builtins(report, enc_hook=str)  # A path, as a text.
+        print(json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=2))
+        return
+    width = terminal_width()
+    for line in _changes(report) if report.path else [nothing]:
+        print("\n".join(wrapped(printable(line), width)))
 
 
 def _changes(report: "UpdateReport") -> list[str]:
-    if report.path is None:
-        return [f"Nothing is newer: {report.source} is in force, with {report.models:,} models."]
-    lines = [f"{report.source} is in force, with {report.models:,} models, in the place of {report.before}."]
+    lines = [f"{report.source} is in force, with {_models(report)}, in the place of {report.before}."]
     for what, names in (("added", report.added), ("changed", report.changed), ("gone", report.gone)):
         lines += _named(what, names)
     if report.unknown_units:
         lines.append(f"units that this version of Solvent does not know: {', '.join(report.unknown_units)}")
-    return [printable(line) for line in lines]
+    return lines
+
+
+def _models(report: "UpdateReport") -> str:
+    return f"{report.models:,} model{'' if report.models == 1 else 's'}"
 
 
 def _named(what: str, names: Iterable[str]) -> list[str]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from solvent.errors import SettingsError
 from solvent.prices._price import Price
-from solvent.prices._user import OwnPrice, PriceAs, UserPrice, find_own_price, model_price, parse_price
+from solvent.prices._user import OwnPrice, PriceAs, UserPrice, find_own_price, parse_price
+from solvent.prices._user_rates import model_price
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +30,13 @@ __all__ = [
     "Prices",
     "UserPrice",
     "parse_price",
+    "reset",
     "update",
 ]
 
+_BIG = ("anthropic", "google", "openai")  # Whose models a name is looked up among that does not tell whose it is.
+_ALSO_CALLED = ("bedrock", "gemini", "huggingface", "ollama", "vertex", "xai")  # As calls name what the card does not.
+_OWN_SERVERS = ("huggingface", "ollama")  # Their models have no price by themselves.
 _KEPT = 4_096  # Names come from requests, so what is remembered about them has an end.
 
 
@@ -44,6 +49,7 @@ class Prices:
         self._user = dict(user)
         self._card = card
         self._found: dict[tuple[str, ...], ModelPrice | None] = {}
+        self._close: dict[tuple[str, str], list[str]] = {}
 
     @classmethod
     def load(cls, user: Mapping[str, OwnPrice] = MappingProxyType({})) -> "Prices":
@@ -98,37 +104,61 @@ class Prices:
 
     def close_matches(self, provider: str, model: str) -> list[str]:
         """
-        At most three models that have a price and whose names are close, the closest first.
+        At most three names that have a price: the closest of this provider's, and the same name at others.
         """
-        from difflib import get_close_matches  # Only a refusal needs it.
+        key = (provider, model)
+        if key not in self._close:
+            if len(self._close) >= _KEPT:
+                self._close.clear()
+            self._close[key] = self._find_close(provider, model)
+        return self._close[key]
 
-        names = [*(key for key in self._user if not key.endswith("*")), *self.card.model_names(provider)]
-        known = {name.lower(): name for name in reversed(names)}
-        return [known[name] for name in get_close_matches(model.lower(), known, n=3)]
-
-    def describe(self, model: str, *, provider: str = "", at: datetime) -> "Sheet | None":
+    def describe(self, model: str, *, provider: str = "", at: datetime, price_as: str | None = None) -> "Sheet | None":
         """
         Everything that is known of a model's price; ``None`` where it has none.
 
         Args:
             model: As a request spells it, or ``provider/model``.
+            provider: Whose; without it, the one that the name tells of, or the only one that has a model of this name.
             at: The time whose prices are in force.
+            price_as: The model whose price one has that has none.
         """
         from solvent.prices._describe import describe  # Only people ask.
 
-        price = self._anywhere(provider, model)
-        return None if price is None else describe(price, at=at)
+        price = self._find(provider, model) if provider else self._anywhere("", model)
+        if price is None and price_as is not None:
+            price = self._find_as(provider, model, PriceAs(model=price_as, source="unpriced.price_as"))
+        return None if price is None else describe(price, at=at, begins=self.card.begins)
 
     def describe_all(self, *, provider: str | None = None, at: datetime) -> "Iterator[Sheet]":
         """
-        The same of every model of the rate card, or of one provider's.
+        The same of every model of the rate card, or of one provider's, by a name that a request can have for it.
         """
+        from msgspec.structs import replace
+
         from solvent.prices._describe import describe
 
         id = None if provider is None else self.card.provider_id(provider)
         if provider is None or id is not None:
-            for price in self.card.every_price(*([id] if id else [])):
-                yield describe(price, at=at)
+            for name, price in self.card.listed(*([id] if id else [])):
+                yield replace(describe(price, at=at, begins=self.card.begins), model=name)
+
+    def close_provider(self, name: str) -> str | None:
+        """
+        The provider that a name which is none may have been meant for; ``""`` where none is close, and ``None`` where
+        the name is known: to the card, to a user's price, or as that of a server of one's own.
+        """
+        if self.card.provider_id(name) or name in _OWN_SERVERS or any(key.startswith(f"{name}/") for key in self._user):
+            return None
+        from difflib import get_close_matches
+
+        return next(iter(get_close_matches(name.lower(), (*self.card.providers, *_ALSO_CALLED), n=1)), "")
+
+    def own_names(self) -> list[str]:
+        """
+        What a user has given prices for, patterns included.
+        """
+        return list(self._user)
 
     def check(self) -> None:
         """
@@ -150,14 +180,25 @@ class Prices:
         """
         if self._find_as("", model, PriceAs(model=model)) is not None:
             return
-        first, _, rest = model.rpartition("/")
-        near = [name for maker in self.card.makers(rest) or [first] for name in self.close_matches(maker, rest)]
-        close = list(dict.fromkeys(near))[:3]
+        close = self.close_anywhere(model)
         raise SettingsError(
             where=where,
-            expected="a model that has a price, such as openai/gpt-4o",
+            expected="a model that has a price" if close else "a model that has a price, such as openai/gpt-4o",
             got=f"{model}; did you mean {' or '.join(close)}?" if close else model,
         )
+
+    def close_anywhere(self, model: str) -> list[str]:
+        """
+        At most three names that have a price: of the provider that a name begins with, or of the one that it tells of.
+        """
+        sellers = [f"{id}/{model}" for id in self.card.sellers(model)]
+        first, _, rest = model.partition("/")
+        if rest and self.card.provider_id(first):
+            names = [name if "/" in name else f"{first}/{name}" for name in self.close_matches(first, rest)]
+        else:
+            whose = self.card.makers(model) or _BIG
+            names = [name for one in whose for name in self.close_matches(one, model)]
+        return list(dict.fromkeys([*sellers, *names]))[:3]
 
     def _keep(self, key: tuple[str, ...], price: "ModelPrice | None") -> "ModelPrice | None":
         if len(self._found) >= _KEPT:
@@ -185,12 +226,33 @@ class Prices:
         source = f"{own.source}, as {price.provider}/{price.model}: {price.source}"
         return price.renamed(model=model, provider=provider, source=source, by_user=by_user)
 
+    def _find_close(self, provider: str, model: str) -> list[str]:
+        from difflib import get_close_matches  # Only a refusal needs it.
+
+        names = [*(key for key in self._user if not key.endswith("*")), *self.card.model_names(provider)]
+        known = {name.lower(): name for name in reversed(names) if name.lower() != model.lower()}
+        close = [known[name] for name in get_close_matches(model.lower(), known, n=3)]
+        same = [f"{id}/{model}" for id in self.card.sellers(model) if id != self.card.provider_id(provider)]
+        return [*close, *same][:3]
+
     def _anywhere(self, provider: str, model: str) -> "ModelPrice | None":
         """
-        The price of a model at this provider, at the one that its name begins with, or at the one that makes it.
+        The price of a model at this provider, at the one that its name begins with, at the one that makes it, or at the
+        only one that has it.
         """
-        found = (self._find(whose, model) for whose in (provider, "", *self.card.makers(model)))
+        found = (self._find(whose, model) for whose in self._places(provider, model))
         return next((price for price in found if price is not None), None)
+
+    def _places(self, provider: str, model: str) -> "Iterator[str]":
+        if provider:
+            yield provider
+        if "/" in model:
+            yield ""
+        yield from self.card.makers(model)
+        yield ""
+        sellers = self.card.sellers(model)
+        if len(sellers) == 1:
+            yield from sellers
 
 
 def update(source: "Path | None" = None, *, force: bool = False) -> "UpdateReport":
@@ -207,3 +269,15 @@ def update(source: "Path | None" = None, *, force: bool = False) -> "UpdateRepor
     from solvent.prices._update import update as run  # What makes cards is not needed to read them.
 
     return run(source, force=force)
+
+
+def reset() -> "UpdateReport":
+    """
+    Take what ``update`` did back: the card that ships is in force for processes that start from now on.
+
+    Raises:
+        SettingsError: The updated card cannot be taken away.
+    """
+    from solvent.prices._update import reset as run
+
+    return run()

@@ -7,8 +7,9 @@ rule knows may cost something else than its sisters (``gpt-4o-2024-05-13`` costs
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import msgspec
@@ -88,16 +89,43 @@ class Card:
                 if found is not None:
                     asked = provider.lower()
                     return self._price(found, name, asked=asked, own=own, owner=owner) if found.prices else None
+            found = own.by_id(name)
+            if found is not None:
+                return self._price(found, name, asked=provider.lower(), own=own, owner=own)
         return None
+
+    def sellers(self, model: str) -> list[str]:
+        """
+        The ids of the providers that have a price for a model of this name, but for those that resell another one's.
+        """
+        found = []
+        for own in map(self._provider, self.providers):
+            line = _find(own, model.lower()) or own.by_id(model.lower())
+            if line is not None and line.prices:
+                found.append(own)
+        ids = {own.id for own in found}
+        if _PROFILE.match(model.lower()) and "aws" in ids:
+            return ["aws"]  # Nobody else's names begin so; another's rules may look for what stands behind it.
+        return [own.id for own in found if not ids.intersection(own.fallback)]
 
     def model_names(self, provider: str) -> Iterator[str]:
         """
-        The priced models of a provider, by the names of the card and by those that its rules spell out.
+        The priced models of a provider, by all names that its rules spell out.
         """
         id = self.provider_id(provider)
         for part in [self._provider(id), *map(self._provider, self._provider(id).fallback)] if id else ():
-            yield from (model.id for model in part.models if model.prices)
-            yield from (name for name, index in part.exact.items() if part.models[index].prices)
+            for index, model in enumerate(part.models):
+                if model.prices:
+                    yield from (name for name in part.names(index) if not name.endswith("*"))
+
+    @cached_property
+    def begins(self) -> date:
+        """
+        The first day on which the data says that a price began: of the days before it, it knows nothing.
+        """
+        models = (model for own in map(self._provider, self.providers) for model in own.models)
+        days = [since for model in models for since, *_ in model.prices if since is not None]
+        return date.fromordinal(min(days)) if days else date.min
 
     def names_of(self, provider: str, model: str) -> list[str]:
         """
@@ -110,10 +138,18 @@ class Card:
         """
         The price of every model that has one, of some providers or of all.
         """
+        for _, price in self.listed(*providers):
+            yield price
+
+    def listed(self, *providers: str) -> Iterator[tuple[str, ModelPrice]]:
+        """
+        The same, each with a name that requests can call the model by.
+        """
         for own in map(self._provider, providers or self.providers):
-            for model in own.models:
+            for index, model in enumerate(own.models):
                 if model.prices:
-                    yield self._price(model, model.id.lower(), asked=own.id, own=own, owner=own)
+                    name = next(own.names(index), model.id)
+                    yield name, self._price(model, model.id.lower(), asked=own.id, own=own, owner=own)
 
     def _readings(self, provider: str, model: str) -> Iterator[tuple[str, str]]:
         """

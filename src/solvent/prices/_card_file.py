@@ -4,6 +4,7 @@ The file of a rate card: a header, and a line of JSON for each provider.
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,26 @@ class ProviderLine(msgspec.Struct):
                 break
         return self.models[found] if found < len(self.models) else None
 
+    def by_id(self, name: str) -> ModelLine | None:
+        """
+        The model that the data calls so, whatever requests call it.
+        """
+        return next((model for model in self.models if model.id.lower() == name and model.prices), None)
+
+    def names(self, index: int) -> Iterator[str]:
+        """
+        What requests can call one of the models: names that find it, the data's own first. One that ends in ``*``
+        stands for all that begin so.
+        """
+        model = self.models[index]
+        begins = [what for place, (kind, what) in self.rules if place == index and kind == "starts_with"]
+        parts = [what for place, (kind, what) in self.rules if place == index and kind in ("contains", "ends_with")]
+        exact = [name for name, place in self.exact.items() if place == index]
+        own = [model.id] if model.id[-1:] not in "-:./" else []
+        for name in dict.fromkeys((*own, *exact, *(f"{what}*" for what in begins), *parts)):
+            if self.find(name.lower()) is model:
+                yield name
+
 
 # Made here once, as all decoders of types in Solvent: what msgspec 0.22 makes of a type when it first decodes it is not
 # safe from a second thread that begins the same, and such a process crashed.
@@ -124,7 +145,7 @@ def read_card_file(path: Path, text: bytes | None = None) -> tuple[Header, list[
             where=str(path),
             expected="a whole rate card",
             got=(error.strerror or "") if isinstance(error, OSError) else str(error),
-            hint="remove the file, or make it anew with `solvent prices update --force`",
+            hint="make it anew with `solvent prices update --force`, or take it away with `solvent prices reset`",
         ) from error
     return header, body.splitlines()
 

@@ -11,7 +11,7 @@ from solvent.prices._rates import FEES, Rate, Steps, Unpriced, highest
 
 class Ceiling(NamedTuple):
     """
-    The most that one of each unit can cost; ``input`` without cache writes.
+    The most that one of each unit can cost; ``input`` without cache writes. ``hears``: audio has a price, too.
     """
 
     input: int
@@ -20,6 +20,7 @@ class Ceiling(NamedTuple):
     output: int | None
     request: int
     fees: Mapping[str, int | None]
+    hears: bool
 
 
 Ceilings: TypeAlias = tuple[tuple[int, Ceiling], ...]
@@ -48,6 +49,7 @@ def _ceiling(rates: Sequence[Rate]) -> Ceiling:
         output=highest([*outputs, *written]) if outputs else None,
         request=max(rate.request for rate in rates),
         fees={unit: highest(rate.fees[place] for rate in rates) for place, unit in enumerate(FEES)},
+        hears=all(kind.audio_input is not None for kind in kinds),
     )
 
 
@@ -58,6 +60,7 @@ def cost_max_picodollars(
     output_tokens: int,
     cache_writes: Collection[str] | None,
     tool_calls: Mapping[str, int],
+    has_audio: bool,
 ) -> int:
     """
     The most that so many tokens and tool uses can cost.
@@ -69,6 +72,8 @@ def cost_max_picodollars(
     for above, higher in ceilings[1:]:
         if input_tokens > above:
             most = higher
+    if has_audio and not most.hears:
+        raise Unpriced("audio input")
     total = most.request + input_tokens * _input_most(most, cache_writes)
     if output_tokens:
         if most.output is None:

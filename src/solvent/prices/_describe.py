@@ -2,7 +2,7 @@
 What is known of a model's price, for people and programs that ask: every price exactly, with its source.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -25,7 +25,8 @@ class UnitPrice(Struct, frozen=True, kw_only=True):
         per: For how much of it: ``1M tokens``, or ``1,000 uses``.
         above_input_tokens: The size of the whole input above which it holds.
         since: The first day on which it holds, if there is one.
-        hours: When in a day it holds, if not always: ``01:00-04:00 UTC``.
+        until: The day on which another one takes its place.
+        hours: When in a day it holds, if not always: ``01:00-04:00 UTC``, ``outside 01:00-04:00 UTC``.
         in_force: It holds at the time that was asked for.
         source: Where it is written.
     """
@@ -36,6 +37,7 @@ class UnitPrice(Struct, frozen=True, kw_only=True):
     per: str
     above_input_tokens: int = 0
     since: str | None = None
+    until: str | None = None
     hours: str | None = None
     in_force: bool = True
     source: str
@@ -63,6 +65,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
         limits_source: Where those are from.
         unit_prices: Every price, the standard ones first.
         regions: Where it costs more. A region that is not named here has no price.
+        known_from: The day on which the data begins, where it begins after the time that was asked for; then nothing is
+            known of that time, and the earliest prices that are known count as in force.
     """
 
     model: str
@@ -74,11 +78,16 @@ class Sheet(Struct, frozen=True, kw_only=True):
     limits_source: str
     unit_prices: tuple[UnitPrice, ...]
     regions: tuple[RegionPrice, ...]
+    known_from: str | None = None
 
 
-def describe(price: ModelPrice, *, at: datetime) -> Sheet:
+def describe(price: ModelPrice, *, at: datetime, begins: date) -> Sheet:
     """
     Everything that is known of a price.
+
+    Args:
+        at: The time whose prices are in force.
+        begins: The first day of which the data knows anything.
     """
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     moment = Moment(at.toordinal(), at.hour * 3_600 + at.minute * 60 + at.second)
@@ -96,16 +105,21 @@ def describe(price: ModelPrice, *, at: datetime) -> Sheet:
             for fact in price.facts
             if fact.region
         ),
+        known_from=begins.isoformat() if at.date() < begins and not price.by_user else None,
     )
 
 
 def _standard(price: ModelPrice, at: Moment) -> Iterator[UnitPrice]:
-    sources = {fact.unit: _source(fact.source, fact.read) for fact in price.facts if fact.unit}
+    facts = {fact.unit: _source(fact.source, fact.read) for fact in price.facts if fact.unit}
+    sources = {**price.sources, **facts}
     name = "any" if price.every_tier else "standard"
     now = price.rule_at(at)
-    for rule in price.rules:
+    for place, rule in enumerate(price.rules):
+        later = price.rules[place + 1 :]
+        until = next((_day(other.since) for other in later if other.since is not None), None)
+        hours = _hours(rule, later)
         for unit in _unit_prices(rule.slots, name, price.source, since=rule.since, in_force=rule is now):
-            yield replace(unit, hours=_hours(rule), source=sources.get(unit.unit, price.source))
+            yield replace(unit, until=until, hours=hours, source=sources.get(unit.unit, price.source))
 
 
 def _tiers(price: ModelPrice, at: Moment) -> Iterator[UnitPrice]:
@@ -133,16 +147,24 @@ def _unit_prices(
                 dollars=_exact(picodollars, -6 if is_token else -9),
                 per="1M tokens" if is_token else "1,000 uses",
                 above_input_tokens=above,
-                since=None if since is None else date.fromordinal(since).isoformat(),
+                since=None if since is None else _day(since),
                 in_force=in_force,
                 source=source,
             )
 
 
-def _hours(rule: Rule) -> str | None:
-    if rule.start is None or rule.end is None:
-        return None
-    return f"{_time(rule.start)}-{_time(rule.end)} UTC"
+def _hours(rule: Rule, later: Sequence[Rule]) -> str | None:
+    """
+    When in a day prices hold; those that always do give way to later ones that hold for some hours.
+    """
+    if rule.start is not None and rule.end is not None:
+        return f"{_time(rule.start)}-{_time(rule.end)} UTC"
+    others = [f"{_time(o.start)}-{_time(o.end)}" for o in later if o.start is not None and o.end is not None]
+    return f"outside {' and '.join(others)} UTC" if others else None
+
+
+def _day(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
 
 
 def _time(seconds: int) -> str:

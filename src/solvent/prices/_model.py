@@ -3,7 +3,7 @@ The price of one model: which of its rates holds at a moment, in a service tier 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -98,6 +98,7 @@ class ModelPrice:
         every_tier: The price holds in any tier and region, for whoever gave it says what the model costs.
         by_user: A user gave it.
         facts: Those of the overlay that are in these prices.
+        sources: Of units whose price is from elsewhere.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class ModelPrice:
         every_tier: bool = False,
         by_user: bool = False,
         facts: Sequence[Fact] = (),
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.model = model
         self.provider = provider
@@ -123,6 +125,7 @@ class ModelPrice:
         self.output_tokens_max = output_tokens_max
         self.by_user = by_user
         self.facts = tuple(facts)
+        self.sources = dict(sources)
         self.rules = tuple(rules)
         self.variants = tuple(variants)
         self.tiers = dict(tiers)
@@ -155,6 +158,7 @@ class ModelPrice:
             every_tier=self.every_tier,
             by_user=by_user,
             facts=self.facts,
+            sources=self.sources,
         )
 
     def fee(self, unit: str) -> Slot:
@@ -190,6 +194,7 @@ class ModelPrice:
         at: datetime,
         cache_writes: Collection[str] | None,
         tool_calls: Mapping[str, int],
+        has_audio: bool = False,
     ) -> Nanodollars:
         """
         The most that a call can cost whose tokens are at most these: the highest price that can apply to each token.
@@ -211,6 +216,7 @@ class ModelPrice:
                 output_tokens=output_tokens,
                 cache_writes=cache_writes,
                 tool_calls=tool_calls,
+                has_audio=has_audio,
             )
         except Unpriced as unpriced:
             raise self._unknown(str(unpriced)) from None
@@ -250,9 +256,11 @@ class ModelPrice:
         return multiplied(slots, times)
 
     def _varied(self, slots: Slots, name: str, at: Moment, what: str) -> Slots:
-        active = [v for v in self.variants if v.name == name and (v.since is None or at.day >= v.since)]
+        named = [variant for variant in self.variants if variant.name == name]
+        active = [variant for variant in named if variant.since is None or at.day >= variant.since]
         if not active:
-            raise self._unknown(f"{what} at that time")
+            first = date.fromordinal(min(variant.since or 0 for variant in named))
+            raise self._unknown(f"{what} at that time (the data knows it from {first} on)")
         found = dict(slots)
         for variant in reversed(active):  # The first wins, so it is laid on last.
             found.update((unit, slot) for unit, slot in variant.slots.items() if slot is not None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from solvent.prices._rates import Slots, Times, multiplied
+from solvent.prices._rates import FEES, Slots, Times, multiplied
 
 OVERLAY = Path(__file__).parent / "data" / "overlay.json"
 _PICODOLLARS_PER_DOLLAR = 10**12
@@ -134,6 +134,8 @@ class Additions:
         """
         found = dict(self.times(slots))
         for unit, fact in self.units.items():
+            if unit in FEES and found.get("output") is None:
+                continue  # What writes nothing, such as an embedding, uses no tools.
             if fact.dollars is not None:
                 found[unit] = picodollars(fact.dollars)
             elif found.get(unit) is None and fact.same_as:

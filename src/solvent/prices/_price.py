@@ -47,6 +47,7 @@ class Price(Protocol):
         at: datetime,
         cache_writes: Collection[str] | None,
         tool_calls: Mapping[str, int],
+        has_audio: bool = False,
     ) -> Nanodollars:
         """
         The most that a call can cost whose tokens are at most these: the highest price that can apply to each token.
@@ -54,6 +55,7 @@ class Price(Protocol):
         Args:
             cache_writes: Kinds that may be written (``5m``, ``1h``); ``None`` when the provider decides.
             tool_calls: The most uses of each server-side tool that has a fee.
+            has_audio: Some of the input is audio, which then needs a price.
 
         Raises:
             PriceUnknown: As for ``cost``.

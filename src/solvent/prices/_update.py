@@ -25,7 +25,7 @@ class UpdateReport(Struct, frozen=True, kw_only=True):
     What an update did.
 
     Attributes:
-        path: The card that was written; ``None`` where the one in force already has this data.
+        path: The card that was written or taken away; ``None`` where nothing had to be.
         source, before: The data of the new card and of the one before.
         models: Models that have a price in the new one.
         added, gone, changed: Models, as ``provider/model``, that have a price only now, no more, or another one.
@@ -59,6 +59,8 @@ def update(source: Path | None = None, *, force: bool = False, into: Path | None
     where, data, name, version = _read(source)
     before = _card_in_force(target, force=force)
     compiled, card = _compiled(data, name, version, where, target)
+    if next(card.every_price(), None) is None:
+        raise SettingsError(where=where, expected="data with the price of a model", got="none")
     shipped = Card().header
     if force and card.header.is_older_than(shipped):
         compiled, card = _compiled(data, name, version, where, target, forced_over=shipped.digest)
@@ -79,6 +81,28 @@ def update(source: Path | None = None, *, force: bool = False, into: Path | None
         ) from error
     newest_card.cache_clear()
     return _report(target, card, before, compiled.unknown_units)
+
+
+def reset(target: Path | None = None) -> UpdateReport:
+    """
+    Take an update back: the card that ships is in force for processes that start from now on.
+
+    Args:
+        target: The card to take away; by default the one that ``update`` writes.
+
+    Raises:
+        SettingsError: It cannot be taken away.
+    """
+    target = target or updated_rates()
+    existed, before = target.exists(), _card_in_force(target, force=True)
+    try:
+        target.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            where=str(target), expected="a file that can be taken away", got=error.strerror or ""
+        ) from error
+    newest_card.cache_clear()
+    return _report(target if existed else None, Card(), before, ())
 
 
 def _compiled(
@@ -102,14 +126,21 @@ def _read(source: Path | None) -> tuple[str, Data, str, str | None]:
         version = package_version()
         if version is None:
             raise SettingsError(
-                where=COMMAND,
-                expected=f"the package {PACKAGE}, or a data.json of it",
+                where=PACKAGE,
+                expected="the package to be installed, or a data.json of it to be named",
                 got="neither",
                 hint=f"`pip install -U {PACKAGE}`, or name a file",
             )
         try:
             return PACKAGE, read_package(), f"{PACKAGE} {version}", version
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            raise SettingsError(
+                where=f"{PACKAGE} {version}",
+                expected="a whole package",
+                got=f"one that cannot be imported: {error}",
+                hint=f"`pip install -U {PACKAGE}`, or name a data.json of it",
+            ) from error
+        except ValueError as error:
             raise _damaged(f"{PACKAGE} {version}", error) from error
     where = str(source)
     try:

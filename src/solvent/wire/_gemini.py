@@ -14,7 +14,7 @@ from typing import Any
 from solvent.wire import _vertex
 from solvent.wire._call import Item
 from solvent.wire._input import Input
-from solvent.wire._read import count, mapping, objects, text
+from solvent.wire._read import count, kind_of, mapping, objects, text
 from solvent.wire._request import refusal_type
 from solvent.wire._text import json_bound, text_bound
 
@@ -94,7 +94,7 @@ def several(value: object, name: str) -> list[Any]:
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list, got {type(value).__name__} {value!r:.60}")
+        raise ValueError(f"{name} must be a list, got {kind_of(value)}")
     return value
 
 

@@ -2,6 +2,7 @@
 Strict reading of what requests and replies say: a count is a whole number, or it is refused in so many words.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -179,5 +180,15 @@ def merged(first: Any, second: Any) -> Any:
     return first if second is None else second
 
 
+def kind_of(value: object) -> str:
+    """
+    What a value of JSON is, for people.
+    """
+    return "nothing" if value is None else _KINDS.get(type(value), "something else")
+
+
+_KINDS = {bool: "true or false", dict: "an object", float: "a number", int: "a number", list: "a list", str: "a text"}
+
+
 def _show(value: object) -> str:
-    return "nothing" if value is None else f"{type(value).__name__} {value!r:.60}"
+    return "nothing" if value is None else f"{kind_of(value)}, {json.dumps(value, ensure_ascii=False, default=str):.60}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from solvent._amounts import Usage
 from solvent.wire._call import Call, Reader, Reading
-from solvent.wire._read import mapping, merged, safe_name, text
+from solvent.wire._read import kind_of, mapping, merged, safe_name, text
 from solvent.wire._sse import EVENT_BYTES_MAX, Splitter, decoded, event_end, event_start, payload
 
 REPLY_BYTES_MAX = 64 * 2**20  # A plain reply above this is passed on and not read.
@@ -94,7 +94,7 @@ class Reply:
         if isinstance(raw, dict) and raw:
             self.usage_raw = merged(self.usage_raw, raw)
         elif raw is not None and not isinstance(raw, dict):
-            self.problem = f"usage must be an object, got {type(raw).__name__}"
+            self.problem = f"usage must be an object, got {kind_of(raw)}"
 
     def add_error(self, raw: object) -> None:
         """

@@ -15,7 +15,7 @@ from solvent.wire._bedrock import GUARDRAIL, bedrock_model, bedrock_refusal, cac
 from solvent.wire._call import Call, Item, Reader, ServerTool, WireFormat
 from solvent.wire._event_stream import FrameReader
 from solvent.wire._input import Input
-from solvent.wire._read import all_written, cap, count, listed, mapping, objects, path_with, text
+from solvent.wire._read import all_written, cap, count, kind_of, listed, mapping, objects, path_with, text
 from solvent.wire._reply import BodyReader, Reply
 from solvent.wire._request import encoded, only_fields, told
 from solvent.wire._text import text_bound
@@ -129,7 +129,7 @@ class BedrockConverse(WireFormat):
 def _object(request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = request.get(name)
     if value is not None and not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object, got {type(value).__name__}")
+        raise ValueError(f"{name} must be an object, got {kind_of(value)}")
     return mapping(value)
 
 

@@ -12,7 +12,7 @@ from solvent._amounts import Usage
 from solvent.wire._call import Call, Item, Reader, WireFormat
 from solvent.wire._input import Input, head_of
 from solvent.wire._ndjson import LineReader
-from solvent.wire._read import cap, count, listed, mapping, model_name, objects, retry_count
+from solvent.wire._read import cap, count, kind_of, listed, mapping, model_name, objects, retry_count
 from solvent.wire._reply import BodyReader, Reply
 from solvent.wire._request import encoded
 
@@ -118,7 +118,7 @@ def _cap(request: Mapping[str, Any]) -> int | None:
     """
     options = request.get("options")
     if options is not None and not isinstance(options, dict):
-        raise ValueError(f"options must be an object, got {type(options).__name__}")
+        raise ValueError(f"options must be an object, got {kind_of(options)}")
     return cap(mapping(options), "num_predict") or None
 
 

@@ -21,7 +21,7 @@ from solvent.wire._openai import (
     path_with_model,
     searches_by_itself,
 )
-from solvent.wire._read import cap, retry_count, text
+from solvent.wire._read import cap, kind_of, retry_count, text
 from solvent.wire._reply import reader
 from solvent.wire._request import encoded, openai_refusal
 from solvent.wire._text import text_bound
@@ -120,7 +120,7 @@ def _tokens(prompt: Any) -> int:
         return text_bound(prompt)
     if isinstance(prompt, list) and all(type(part) is int or isinstance(part, str) for part in prompt):
         return 1 + sum(text_bound(part) if isinstance(part, str) else 1 for part in prompt)
-    raise ValueError(f"prompt must be a text, a list of texts, or tokens, got {type(prompt).__name__}")
+    raise ValueError(f"prompt must be a text, a list of texts, or tokens, got {kind_of(prompt)}")
 
 
 def _cap(request: Mapping[str, Any], provider: str, items: tuple[Item, ...]) -> int | None:

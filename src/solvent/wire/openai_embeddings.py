@@ -17,7 +17,7 @@ from solvent.wire._call import Call, Item, Reader, WireFormat
 from solvent.wire._chat_reply import usage_of
 from solvent.wire._input import Input, head_of
 from solvent.wire._openai import asked_model, charged, more_than_asked, path_with_model
-from solvent.wire._read import retry_count, text
+from solvent.wire._read import kind_of, retry_count, text
 from solvent.wire._reply import Reply, reader
 from solvent.wire._request import openai_refusal, with_changes
 from solvent.wire._sse import decoded
@@ -92,7 +92,7 @@ def _inputs(given: Any) -> list[Any]:
     if isinstance(given, str | dict):
         return [given]
     if not isinstance(given, list):
-        raise ValueError(f"input must be a text, a list of texts, or tokens, got {type(given).__name__}")
+        raise ValueError(f"input must be a text, a list of texts, or tokens, got {kind_of(given)}")
     return [given] if given and all(type(part) is int for part in given) else given
 
 
