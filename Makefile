@@ -53,8 +53,9 @@ fix: install ## Repair what can be repaired
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Gateway and ledger beside their floors and their peers
+bench: install ## Gateway, hooks and ledger beside their floors and their peers
 	@$(BIN)/python benchmarks/gateway.py
+	@$(BIN)/python benchmarks/hooks.py
 	@$(BIN)/python benchmarks/ledger.py
 
 clean:

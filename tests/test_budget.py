@@ -16,7 +16,7 @@ from solvent._amounts import Usage, nanodollars
 from solvent._booking import Replied
 from solvent._place import current_place
 from solvent._runtime import PROCESS
-from solvent.errors import BudgetExceeded, DeadlinePassed
+from solvent.errors import BudgetExceeded, DeadlinePassed, SettingsError, StoreUnavailable
 from solvent.wire._call import Asked, Reading
 
 NUMBERS = count()
@@ -208,6 +208,69 @@ def test_a_budget_tells_what_was_spent():
     assert "1 of 5" in text
 
 
+def test_what_remains_is_what_the_tightest_limit_on_the_path_leaves(tmp_path, monkeypatch):
+    policy = tmp_path / "limits.yaml"
+    prices = "{m: {input: 0, output: 10.00}}"
+    policy.write_text(f"ledger: memory://\nprices: {prices}\nbudgets:\n  run:*: {{usd: 0.03/day, calls: 9}}\n")
+    monkeypatch.setenv("SOLVENT_POLICY", str(policy))
+    PROCESS.close()
+    with solvent.budget("outer", usd="0.50", calls=40) as outer, solvent.budget("inner", tokens=5_000) as inner:
+        spend()
+        for each in (outer, inner):
+            assert (each.remaining(), each.remaining("calls")) == (nanodollars("0.02"), 8)
+        assert (outer.remaining("tokens"), inner.remaining("tokens")) == (None, 3_995)
+        assert inner.remaining("seconds") is None
+        with pytest.raises(ValueError, match=r"meter must be one of usd, tokens, .* got 'dollars'"):
+            inner.remaining("dollars")
+
+
+def test_a_budget_inside_another_one_has_its_ledger():
+    with solvent.budget("outer", usd="0.01") as outer:
+        with pytest.raises(SettingsError, match=rf"expected that of {outer.scope} around it"):
+            solvent.budget("inner", ledger="memory://own").__enter__()
+        assert solvent.current_budget() is outer
+
+
+def test_a_budget_that_is_open_is_not_opened_again():
+    one = solvent.budget("twice", usd="0.01")
+    with one:
+        with pytest.raises(RuntimeError, match="'twice' is open already"), one:
+            pass
+        spend()
+        assert one.remaining() == 0
+    assert repr(one) == f"<solvent.Budget {one.scope}, not open>"
+
+
+def test_what_a_block_paid_for_is_not_lost_with_the_ledger(monkeypatch, caplog):
+    failed = []
+    with solvent.budget("triage", usd="0.02") as budget:
+        spend()
+        budget.runtime.guard.listeners.add(failed.append)
+        down = StoreUnavailable(ledger="memory://", reason="it is away")
+        monkeypatch.setattr(budget.runtime.ledger, "do", raises(down))
+    assert [event.error for event in failed] == [down]
+    assert f"the end of {budget.scope} could not be written" in caplog.text
+
+
+def raises(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("install", "calls", "told"), [(False, 0, True), (False, 1, False), (True, 0, False)], ids=["blind", "seen", "on"]
+)
+def test_a_budget_that_sees_no_calls_for_want_of_hooks_says_so(install, calls, told, caplog):
+    if install:
+        solvent.install()
+    with solvent.budget("triage", usd="0.02") as budget:
+        for _ in range(calls):
+            spend()
+    assert (f"no call was seen in {budget.scope}: without solvent.install()" in caplog.text) is told
+
+
 def test_a_budget_that_is_not_open_says_so():
     with pytest.raises(RuntimeError, match="'triage' is not open"):
         solvent.budget("triage").report()
@@ -224,6 +287,10 @@ def test_a_ledger_of_its_own_keeps_its_account(tmp_path):
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
+        ({"fallback": "gpt-5"}, "fallback must be two models or more"),
+        ({"fallback": ["gpt-5"]}, "fallback must be two models or more"),
+        ({"ledger": ""}, "ledger must be a text"),
+        ({"run": ""}, "run must be a text"),
         ({"usd": -1}, "usd"),
         ({"usd": float("nan")}, "usd"),
         ({"usd": True}, "usd"),

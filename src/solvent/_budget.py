@@ -3,11 +3,12 @@ What users hold: a budget, the limits over a scope and the ledger that keeps its
 """
 
 import asyncio
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from functools import partial, wraps
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from solvent import _amounts
 from solvent._clock import SystemClock
 from solvent._ids import new_id
-from solvent._limits import PATH_METERS, Limit, Meter, Scope
+from solvent._limits import METERS, PATH_METERS, Limit, Meter, Scope
 from solvent._openings import opening
 from solvent._operations import Note
 from solvent._outer import Asked, Outer, segment
 from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
-from solvent.errors import SettingsError
+from solvent.errors import SettingsError, SolventError
+from solvent.events import StoreFailed
 from solvent.policy import LimitsInForce, Policy
 from solvent.policy._fallback import Fallback, chain
 from solvent.stores import is_shared
@@ -36,6 +38,8 @@ Count = str | int
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_log = logging.getLogger("solvent")
 
 CURRENT: ContextVar["Budget | None"] = ContextVar("solvent_budget", default=None)
 
@@ -73,6 +77,9 @@ class Budget:
         self.below: tuple[str, ...] | None = None
         self._tokens: list[Token[Budget | None]] = []
 
+    def __repr__(self) -> str:
+        return f"<solvent.Budget {self.scope}{'' if self in OPEN else ', not open'}>"
+
     def __enter__(self) -> Self:
         self._open()
         if self._runtime is not None:
@@ -93,14 +100,18 @@ class Budget:
     ) -> None:
         self._left()
         if self._runtime is not None:
-            self._runtime.ledger.do(self._closing(error))
+            with self._is_let_go(self._runtime):
+                self._runtime.ledger.do(self._closing(error))
+                self._warn_if_unseen(self._runtime.ledger.store.balances(str(self.scope)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._left()
         if self._runtime is not None:
-            await self._runtime.ledger.ado(self._closing(error))
+            with self._is_let_go(self._runtime):
+                await self._runtime.ledger.ado(self._closing(error))
+                self._warn_if_unseen(await self._runtime.ledger.aask(lambda store: store.balances(str(self.scope))))
 
     @property
     def runtime(self) -> Runtime:
@@ -112,19 +123,22 @@ class Budget:
 
     def remaining(self, meter: Meter = "usd") -> int | None:
         """
-        What is left of a limit on this budget's own scope: nanodollars for ``usd``, a count for the rest; negative
-        after an overrun, ``None`` without a limit.
+        What is left for calls made in it: the least that a limit on its path leaves, be it this budget's, of one around
+        it, or the policy's. Nanodollars for ``usd``, a count for the rest; negative after an overrun, ``None`` without
+        a limit.
+
+        Raises:
+            ValueError: There is no such meter.
         """
-        limits = {limit.meter: limit.amount for limit in self.limits if not limit.window}
-        limit = None if meter in PATH_METERS else limits.get(meter)
-        if limit is None:
-            return None
-        account = Account(str(self.scope), meter)
-        found = (
-            balance for balance in self.runtime.ledger.store.balances(str(self.scope)) if balance.account == account
+        if meter not in METERS + PATH_METERS:
+            raise ValueError(f"meter must be one of {', '.join(METERS + PATH_METERS)}, got {meter!r}")
+        runtime = self.runtime
+        limits = [(place, limit) for place, limit in runtime.guard.limits.of(self.scope) if limit.meter == meter]
+        places = {place for place, _ in limits}
+        found = {balance.account: balance for place in places for balance in runtime.ledger.store.balances(place)}
+        return min(
+            (_left(Account(place, meter, limit.window_key), limit, found) for place, limit in limits), default=None
         )
-        balance = next(found, Balance(account=account))
-        return limit + balance.topped_up - balance.spent - balance.reserved
 
     def report(self) -> "Report":
         """
@@ -140,6 +154,23 @@ class Budget:
         """
         return self._runtime is other._runtime and (self.below is None) == (other.below is None)
 
+    @contextmanager
+    def _is_let_go(self, runtime: Runtime) -> Iterator[None]:
+        """
+        While its end is written: what its block made was paid for, and is not thrown away for the ledger's sake.
+        """
+        try:
+            yield
+        except SolventError as error:
+            _log.warning("the end of %s could not be written: %s", self.scope, error)
+            runtime.guard.listeners.tell(StoreFailed(id="", error=error))
+
+    def _warn_if_unseen(self, balances: Sequence[Balance]) -> None:
+        if self.limits and not balances and not PROCESS.is_hooked:
+            _log.warning(
+                "no call was seen in %s: without solvent.install(), calls of SDKs are not held to it", self.scope
+            )
+
     def _gateway(self) -> Outer | None:
         """
         Where it is to be opened, other than in this process.
@@ -150,12 +181,21 @@ class Budget:
         return PROCESS.outer()
 
     def _open(self) -> None:
+        if self in OPEN:
+            raise RuntimeError(f"the budget {self._name!r} is open already; make another one for the block inside it")
         outer, gateway = CURRENT.get(), self._gateway()
+        if outer is not None and self._ledger_url is not None:
+            raise SettingsError(
+                where=f"the ledger of budget({self._name!r})",
+                expected=f"that of {outer.scope} around it, which decides in one step over both",
+                got=self._ledger_url,
+                hint="leave ledger out, or open it outside of the other block",
+            )
         name = self._run or f"{self._name}-{new_id()}"
         self._runtime = self.below = None
         if gateway is not None:
             self._open_at(gateway, name, outer.below or () if outer else ())
-        elif outer is not None and self._ledger_url is None:
+        elif outer is not None:
             self._runtime = outer.runtime
             self.scope = outer.scope.child("step", name)
         else:
@@ -203,6 +243,12 @@ class Budget:
         CURRENT.reset(self._tokens.pop())
 
 
+def _left(account: Account, limit: Limit, balances: Mapping[Account, Balance]) -> int:
+    balance = balances.get(account, Balance(account=account))
+    most = balance.limit if balance.limit is not None else limit.amount + balance.topped_up
+    return most - balance.spent - balance.reserved
+
+
 OPEN: list[Budget] = []
 OPEN_LOCK = threading.Lock()
 
@@ -245,8 +291,12 @@ def budget(
         run: The name of a run to go on with, in the place of a new one.
 
     Raises:
-        ValueError: An amount is negative, no number, or not finite; or the models of a fallback lead back.
+        ValueError: An amount is negative, no number, or not finite; the models of a fallback lead back; or a text that
+            names something is empty.
     """
+    for what, text in (("name", name), ("ledger", ledger), ("run", run)):
+        if text == "":
+            raise ValueError(f"{what} must be a text with something in it, got ''")
     asked: dict[Meter, Count | None] = {
         "tokens": tokens,
         "input_tokens": input_tokens,

@@ -121,6 +121,8 @@ class Settings:
     def __init__(self) -> None:
         self.ledger: str | None = None
         self.policy: Policy | None = None
+        self.is_hooked = False  # The hooks that see the calls of SDKs are on.
+        self.is_strict = False  # They refuse what they cannot see.
         self._opened: dict[str, Runtime] = {}
         self._lock = threading.Lock()
 

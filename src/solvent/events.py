@@ -90,6 +90,21 @@ class BoundBroken(Struct, frozen=True, kw_only=True):
     raised: Mapping[str, int]
 
 
+class ContextLost(Struct, frozen=True, kw_only=True):
+    """
+    A call was made outside of every budget's context while several were open; it counts for what they have in common.
+
+    Attributes:
+        scope: Whose it was taken to be.
+        budgets: The scopes of those that were open.
+        refused: Strict mode did not let it be made.
+    """
+
+    scope: str
+    budgets: tuple[str, ...]
+    refused: bool
+
+
 class LimitPassed(Struct, frozen=True, kw_only=True):
     """
     A call passed a limit that does not block, or closed a loop. It was admitted.
@@ -140,7 +155,15 @@ class TransportOpened(Struct, frozen=True, kw_only=True):
 
 
 Event = (
-    BoundBroken | CallAdmitted | CallClosed | CallRefused | LimitPassed | PriceAssumed | StoreFailed | TransportOpened
+    BoundBroken
+    | CallAdmitted
+    | CallClosed
+    | CallRefused
+    | ContextLost
+    | LimitPassed
+    | PriceAssumed
+    | StoreFailed
+    | TransportOpened
 )
 Listener = Callable[[Event], None]
 

@@ -12,10 +12,11 @@ import openai
 import pytest
 from fake_provider import Answer, Rates
 from inprocess import RATES
-from sdk_ways import MESSAGES
+from sdk_ways import MESSAGES, chat
 from servers import Gate
 
 import solvent
+from solvent.events import CallRefused
 from solvent.policy import Policy
 from solvent.prices import UserPrice
 
@@ -239,6 +240,24 @@ def test_a_call_that_was_held_passes_when_the_sdk_asks_again(guarded, fake_provi
         thread.join()
     assert len(done) == len(fake.seen) == 2
     assert guarded.spent() == fake.billed(RATES) == 600 * RATES.output
+
+
+def test_an_sdk_that_asks_again_for_a_held_call_does_not_wait_anew(guarded, fake_provider):
+    gate = Gate()
+    fake = fake_provider(Answer(output_tokens=300, hold=gate))
+    with solvent.budget(usd="0.03", wait=0.5):
+        thread = threading.Thread(target=lambda: chat(fake.url, max_tokens=3_000))
+        thread.start()
+        fake.wait_until(lambda: fake.open_count == 1)
+        with openai.OpenAI(api_key="x", base_url=f"{fake.url}/v1", max_retries=1) as client:
+            with pytest.raises(solvent.BudgetExceeded) as refused:
+                client.chat.completions.create(model="m", messages=MESSAGES, max_tokens=3_000)
+        gate.open()
+        thread.join()
+    assert refused.value.held
+    took = [event.answered - event.began for event in guarded.events if isinstance(event, CallRefused)]
+    assert len(took) == 2
+    assert took[1] < took[0] / 2
 
 
 def test_a_call_that_was_held_and_then_failed_raises_what_failed(guarded, fake_provider):

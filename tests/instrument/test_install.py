@@ -3,6 +3,7 @@ Putting the hooks on and taking them off: at any time, any number of times, and 
 """
 
 import asyncio
+import contextvars
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ from sdk_ways import MESSAGES, chat, chat_streamed
 
 import solvent
 from solvent import instrument
+from solvent.events import ContextLost
 from solvent.instrument import HOOKS, Hook
 
 pytestmark = pytest.mark.slow
@@ -86,6 +88,20 @@ def test_a_stream_that_is_open_at_uninstall_is_still_booked(guarded, fake_provid
         solvent.uninstall()
         assert list(stream)
     assert guarded.spent() == fake.billed(RATES) == 120 * RATES.output
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_call_that_lost_its_context_among_several_budgets_is_told_or_refused(strict, guarded, fake_provider):
+    fake = fake_provider(Answer(output_tokens=120))
+    solvent.install(strict=strict)
+    with solvent.budget("outer", usd="1.00") as outer, solvent.budget("inner") as inner:
+        try:
+            contextvars.Context().run(chat, fake.url, max_tokens=CAP)
+        except solvent.Unbounded as refusal:
+            assert str(inner.scope) in str(refusal)
+    told = [event for event in guarded.events if isinstance(event, ContextLost)]
+    assert told == [ContextLost(scope=str(outer.scope), budgets=(str(outer.scope), str(inner.scope)), refused=strict)]
+    assert len(fake.seen) == (0 if strict else 1)
 
 
 def test_what_others_put_around_a_library_later_stays(guarded, fake_provider):

@@ -26,7 +26,7 @@ URL = f"ws://{HOST}/v1/realtime?model=gpt-realtime"
 
 @pytest.fixture(autouse=True)
 def _unseen(monkeypatch):
-    monkeypatch.setattr(transports._STATE, "seen", set())
+    monkeypatch.setattr(transports, "_SEEN", set())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ httpx_ws = pytest.importorskip("httpx_ws")
 
 @pytest.fixture(autouse=True)
 def _unseen(monkeypatch):
-    monkeypatch.setattr(transports._STATE, "seen", set())
+    monkeypatch.setattr(transports, "_SEEN", set())
 
 
 def channel():

@@ -12,7 +12,7 @@ from types import ModuleType
 import wrapt
 from msgspec import Struct
 
-from solvent.instrument import transports
+from solvent._runtime import PROCESS
 from solvent.instrument._hooks import Unhook
 from solvent.instrument._look import Mode
 
@@ -81,10 +81,12 @@ def install(*, strict: bool = False) -> None:
     Put the hooks on: now where a library is loaded, else when it is.
 
     Args:
-        strict: Refuse connections to providers over which calls pass that no hook can read: WebSockets and gRPC.
+        strict: Refuse connections to providers over which calls pass that no hook can read, WebSockets and gRPC; and
+            calls outside of every budget's context while several are open.
     """
-    _STATE.on, Mode.names_only = True, False
-    transports.be_strict(strict)
+    PROCESS.is_hooked = _STATE.on = True
+    Mode.names_only = False
+    PROCESS.is_strict = strict
     _hook(HOOKS)
 
 
@@ -111,8 +113,8 @@ def uninstall() -> None:
     Take the hooks off. Calls that are under way are still booked.
     """
     with _STATE.lock:
-        _STATE.on = False
-        transports.be_strict(False)
+        PROCESS.is_hooked = _STATE.on = False
+        PROCESS.is_strict = False
         for unhooks in reversed(_STATE.unhooks.values()):
             for unhook in reversed(unhooks):
                 unhook()

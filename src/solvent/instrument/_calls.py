@@ -22,10 +22,11 @@ from solvent._booking import Lost, LostReason, NotSent, Outcome, Replied
 from solvent._calls import Settlement
 from solvent._checks import Deadline
 from solvent._place import Place, current_place
-from solvent.errors import SolventError
+from solvent.errors import BudgetExceeded, SolventError
 from solvent.instrument._above import above
 from solvent.instrument._deadlines import has_loop
 from solvent.instrument._hosts import Target
+from solvent.instrument._lost import tell_lost
 from solvent.instrument._relay import Relay
 from solvent.wire import FORMATS, Asked, at_path
 from solvent.wire._call import Call, Reader, Reading, WireFormat
@@ -292,6 +293,8 @@ class GuardedCall:
             raise refusal
         self._place = current_place()
         self._place.runtime.keep_alive()
+        if self._place.lost_among:
+            tell_lost(self._place)
         return self._place
 
     def _asked(self) -> dict[str, Any]:
@@ -302,7 +305,16 @@ class GuardedCall:
             "began": time.monotonic(),
             "own_host": self._target.own_host,
             "asked": Asked(self._target.path, self._headers),
+            "wait_seconds": self._wait_seconds(),
         }
+
+    @staticmethod
+    def _wait_seconds() -> float | None:
+        """
+        An SDK that tries again by itself after a call was held does not wait anew.
+        """
+        refusal = known.refusal if (known := above()) is not None else None
+        return 0 if isinstance(refusal, BudgetExceeded) and refusal.held else None
 
     def _fingerprint(self) -> bytes:
         if self._original is None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from solvent._place import current_place
+from solvent._runtime import PROCESS
 from solvent.errors import SolventError, Unbounded
 from solvent.events import TransportOpened
 from solvent.instrument._hooks import Unhook, wrap
@@ -25,29 +26,14 @@ from solvent.instrument._look import Mode
 Transport = Literal["grpc", "websocket"]
 
 _log = logging.getLogger("solvent")
-
-
-class _State:
-    def __init__(self) -> None:
-        self.strict = False
-        self.seen: set[tuple[Transport, str]] = set()
-
-
-_STATE = _State()
-
-
-def be_strict(strict: bool) -> None:
-    """
-    Whether to refuse these ways from now on.
-    """
-    _STATE.strict = strict
+_SEEN: set[tuple[Transport, str]] = set()
 
 
 def seen() -> list[tuple[Transport, str]]:
     """
     The ways that this process has taken, with their hosts.
     """
-    return sorted(_STATE.seen)
+    return sorted(_SEEN)
 
 
 def opens(transport: Transport, host: str) -> None:
@@ -59,10 +45,10 @@ def opens(transport: Transport, host: str) -> None:
     """
     if Mode.names_only or provider_of(host) is None:
         return
-    if (transport, host) not in _STATE.seen:
-        _STATE.seen.add((transport, host))
-        _tell(TransportOpened(transport=transport, host=host, refused=_STATE.strict))
-    if _STATE.strict:
+    if (transport, host) not in _SEEN:
+        _SEEN.add((transport, host))
+        _tell(TransportOpened(transport=transport, host=host, refused=PROCESS.is_strict))
+    if PROCESS.is_strict:
         remedy = "make the call over the provider's HTTP API, or install without strict=True"
         raise Unbounded(part=f"what passes over {transport} to {host}", meter="", remedy=remedy)
 

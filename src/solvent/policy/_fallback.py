@@ -6,8 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from solvent.prices._card import Card
 
 
 class Fallback(Struct, frozen=True, kw_only=True):
@@ -32,6 +36,11 @@ def chain(steps: Sequence[str | Mapping[str, str]]) -> tuple[Fallback, ...]:
     Raises:
         ValueError: One is none, or they lead back.
     """
+    if isinstance(steps, str) or (len(steps) == 1 and isinstance(steps[0], str)):
+        raise ValueError(
+            "fallback must be two models or more, each of which is used where a call does not fit with the one before "
+            f"it, or steps with from, to and at; got {steps!r}"
+        )
     named = [step for step in steps if isinstance(step, str)]
     if len(named) == len(steps):
         found = [Fallback(model=model, to=to) for model, to in pairwise(named)]
@@ -61,6 +70,20 @@ def check_chain(steps: Sequence[Fallback]) -> None:
             if model in seen:
                 raise ValueError(f"fallback must be a way to other models, got one from {start} back to {model}")
             seen.add(model)
+
+
+def served_apart(card: "Card", step: Fallback) -> bool:
+    """
+    Whether a step surely leads to another provider or wire format, and so would never be taken. Names whose maker the
+    rate card does not know may be anybody's.
+    """
+    makers = [set(card.makers(model)) for model in (step.model, step.to)]
+    if not all(makers) or makers[0] & makers[1]:
+        return False
+    common = {id for id in card.providers if card.find(id, step.model) and card.find(id, step.to)}
+    # These two serve the models of some makers in the maker's own format alone.
+    own_format = any(makers[0] & {maker} or makers[1] & {maker} for maker in ("anthropic", "google"))
+    return not common - {"azure", "google"} if own_format else not common
 
 
 def share(text: str) -> Fraction:
