@@ -33,22 +33,25 @@ class RunJournal:
         assert not isinstance(answer, SolventError), answer
         return answer
 
-    def open(self) -> None:
-        self.write(Note(kind="open", id=self._id(), scope=self.scope, terms=self.terms(self.limits)))
+    def open(self, **record: Any) -> None:
+        call = CallRecord(**record)
+        self.write(Note(kind="open", id=self._id(), scope=self.scope, terms=self.terms(self.limits), call=call))
 
-    def close(self, reason: str = "exited", code: int = 0) -> None:
-        record = CallRecord(reason=reason, status=str(code))
-        self.write(Note(kind="close", id=self._id(), scope=self.scope, call=record))
+    def close(self, reason: str = "exited", code: int = 0, **record: Any) -> None:
+        call = CallRecord(reason=reason, status=str(code), **record)
+        self.write(Note(kind="close", id=self._id(), scope=self.scope, call=call))
 
     def refuse(self, code: str, reason: str, *, meter: str | None = None, model: str = "gpt-5-mini") -> None:
         record = replace(CALL, model_asked=model, decision="refused", status=code, reason=reason)
         terms = self.terms((meter,)) if meter else None
         self.write(Note(kind="refuse", id=self._id(), scope=self.scope, terms=terms, call=record))
 
-    def reserve(self, bound: int = 3 * CENT, *, id: str | None = None, **record: Any) -> str:
+    def reserve(
+        self, bound: int = 3 * CENT, *, id: str | None = None, tokens: Mapping[str, int] | None = None, **record: Any
+    ) -> str:
         id = id or self._id()
         call = replace(CALL, bound_nanodollars=bound, **record)
-        amounts = {"usd": bound, "calls": 1}
+        amounts = {"usd": bound, "calls": 1, **(tokens or {})}
         self.write(Reserve(id=id, scope=self.scope, terms=self.terms(self.limits), amounts=amounts, call=call))
         return id
 
@@ -60,8 +63,8 @@ class RunJournal:
         )
         self.write(Settle(id=id, actual={"usd": cost or 0, "calls": calls}, call=call))
 
-    def release(self, id: str) -> None:
-        self.write(Release(id=id, reason="not sent", call=replace(CALL, status="not_sent")))
+    def release(self, id: str, reason: str = "not_sent") -> None:
+        self.write(Release(id=id, reason=reason, call=replace(CALL, status="not_sent")))
 
     def call(self, cost: int | None = 2 * CENT, *, bound: int = 3 * CENT, **record: Any) -> None:
         self.settle(self.reserve(bound), cost, bound=bound, **record)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from solvent._amounts import (
     AMOUNT_MAX,
     Usage,
+    at_the_point,
     check_amount,
     count,
     exact_dollars,
@@ -143,3 +144,17 @@ def test_dollars_are_exact_or_refused_however_long_they_are(text):
 def test_a_count_is_exact_or_refused_however_long_it_is():
     with pytest.raises(ValueError, match="must be a whole number"):
         count("1.0000000000000000000000000000000001k")
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        (["$0.96", "-$1,000.0420", "$0.0000225"], ["$0.96     ", "-$1,000.0420   ", "$0.0000225"]),
+        (["cost", "$0.04", "$0.0420", "unpriced", "1,024"], ["cost", "$0.04  ", "$0.0420", "unpriced", "1,024"]),
+        (["$0.04", "$0.0420", "$0.02 + 1 unpriced"], ["$0.04  ", "$0.0420", "$0.02 + 1 unpriced"]),
+        (["cost", ""], ["cost", ""]),
+        ([], []),
+    ],
+)
+def test_money_in_a_column_stands_point_below_point(cells, column):
+    assert at_the_point(cells) == column

@@ -64,12 +64,40 @@ To go on: find what repeats them, or raise same_call.""",
     ): """\
 run:a nests agents and steps 2 deep at most; this call is 3 deep.
 To go on: raise the limit (solvent.yaml:4).""",
+    BudgetExceeded(
+        scope="run:a",
+        meter="usd",
+        limit=nanodollars("0.01"),
+        requested=nanodollars("0.0105"),
+        output_tokens_least=1_024,
+        as_written=nanodollars("0.1640"),
+    ): """\
+run:a has $0.01 left of $0.01; this call needs up to $0.1640, and $0.0105 with its output cut to 1,024 tokens.
+spent $0.00, reserved $0.00 (0 open).
+To go on: raise the limit.""",
+    BudgetExceeded(scope="run:a", meter="output_tokens", limit=10, requested=1_024, output_tokens_least=1_024): """\
+run:a has 10 output tokens left of 10 output tokens; this call needs up to 1,024 output tokens with its output cut \
+to 1,024 tokens.
+spent 0 output tokens, reserved 0 output tokens (0 open).
+To go on: raise the limit.""",
+    BudgetExceeded(scope="run:a", meter="parallel", limit=1, reserved=1, requested=1, open_count=1, held=True): """\
+run:a has 1 of 1 calls open at a time; this call would be one more.
+To go on: try again when an open call has ended, or raise the limit.""",
+    BudgetExceeded(scope="call", meter="usd", limit=1_000_000, requested=1_600_000, source="solvent.yaml:3"): """\
+a call may need up to $0.0010; this call needs up to $0.0016.
+To go on: raise the limit (solvent.yaml:3).""",
     PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5")): """\
 'gpt-9' has no price, and a limit in dollars is in force. Known and close: gpt-4, gpt-5.
 To go on: give one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens) or under `prices:` in solvent.yaml.""",
     Unbounded(part="the provider's tool web_search", meter="usd", remedy="cap its uses"): """\
-the provider's tool web_search has no bound, and a limit of usd is in force.
+nothing bounds the provider's tool web_search, and a limit in dollars is in force.
 To go on: cap its uses.""",
+    Unbounded(part="images", meter="input_tokens", remedy="leave that part out"): """\
+nothing bounds images, and a limit of input tokens is in force.
+To go on: leave that part out.""",
+    Unbounded(part="what passes over websocket to x.ai", meter="", remedy="leave it"): """\
+what passes over websocket to x.ai has no bound, and strict mode refuses what it cannot see.
+To go on: leave it.""",
     ReservationNotFound(id="01J9ZK"): """\
 no reservation has the id 01J9ZK.
 To go on: reserve before settling; a refusal binds no id.""",

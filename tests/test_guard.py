@@ -225,11 +225,32 @@ async def test_the_policy_may_price_a_model_as_another_one_and_says_so_once():
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "need"),
+    [
+        ("m", r"up to \$0.1638, and \$0.0102 with its output cut to 1,024 tokens"),
+        ("nobody-knows", r"up to \$0.0102 with its output cut to 1,024 tokens"),
+    ],
+)
+@in_loop
+async def test_a_refusal_tells_what_a_call_needs_as_written_and_shrunk(model, need):
+    with pytest.raises(BudgetExceeded, match=need) as refused:
+        await World(usd="0.01").admit(chat(model, max_tokens=None))
+    assert refused.value.requested == nanodollars("0.01024")
+    with pytest.raises(BudgetExceeded, match=r"up to \$0.03\.") as refused:
+        await World(usd="0.01").admit(chat())
+    assert refused.value.output_tokens_least is None
+    none = Limit(meter="calls", amount=0)  # Whose need no shrinking makes smaller.
+    with pytest.raises(BudgetExceeded, match=r"this call needs 1 call\.") as refused:
+        await World(usd="1", limits=(none,)).admit(chat(model, max_tokens=None))
+    assert (refused.value.output_tokens_least, refused.value.as_written) == (None, None)
+
+
 @in_loop
 async def test_a_part_without_a_bound_is_refused_where_a_limit_needs_it():
     call = chat(web_search_options={})
     world = World(usd="1.00")
-    with pytest.raises(Unbounded, match="without a cap on its uses has no bound") as refused:
+    with pytest.raises(Unbounded, match=r"nothing bounds .* without a cap on its uses, and") as refused:
         await world.admit(call)
     assert "max_tool_calls" in str(refused.value)
     only_calls = World(limits=(Limit(meter="calls", amount=1),))
@@ -286,9 +307,7 @@ async def test_the_same_request_after_a_failed_one_is_a_retry():
 @in_loop
 async def test_a_limit_of_the_single_call_is_held_against_its_bound():
     world = World(call=(Limit(meter="usd", amount=nanodollars("0.02"), source="solvent.yaml:3"),))
-    with pytest.raises(
-        BudgetExceeded, match=r"call has \$0.02 left of \$0.02; this call needs up to \$0.03"
-    ) as refused:
+    with pytest.raises(BudgetExceeded, match=r"a call may need up to \$0.02; this call needs up to \$0.03") as refused:
         await world.admit(chat())
     assert refused.value.source == "solvent.yaml:3"
     await world.admit(chat(max_tokens=2_000))
@@ -303,7 +322,7 @@ async def test_a_limit_of_the_single_call_holds_for_those_who_have_to_wait_too()
     small = [asyncio.create_task(world.admit(chat(max_tokens=100))) for _ in range(40)]
     for _ in range(5):
         await asyncio.sleep(0)
-    with pytest.raises(BudgetExceeded, match="call has 100 output tokens left"):
+    with pytest.raises(BudgetExceeded, match="a call may need up to 100 output tokens; this"):
         await world.admit(chat(max_tokens=2_500))
     await world.settle(first)
     for task in small:
@@ -460,6 +479,16 @@ async def test_every_reply_carries_the_running_total_and_what_remains():
         "x-solvent-spent-usd": "0.010000000",
         "x-solvent-remaining-usd": "0.990000000",
     }
+
+
+@in_loop
+async def test_a_total_is_not_told_where_the_calls_cost_is_not_known():
+    world = World()
+    admission = await world.admit(chat("no-such-model"))
+    settlement = await world.settle(admission)
+    assert set(admission.headers) == set(settlement.headers) == {"x-solvent-id"}
+    priced = await world.admit(chat())
+    assert priced.headers["x-solvent-spent-usd"] == "0.000000000"
 
 
 @in_loop

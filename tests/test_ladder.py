@@ -337,7 +337,7 @@ async def test_a_limit_of_the_single_call_may_only_tell_too():
     await spend(world, 2_000)
     assert told(world) == []
     await spend(world, 2_001)
-    assert told(world) == [("warn", "call has $0.02 left of $0.02; this call needs up to $0.0200.")]
+    assert told(world) == [("warn", "a call may need up to $0.02; this call needs up to $0.0200.")]
 
 
 @in_loop

@@ -9,7 +9,7 @@ import sys
 import pytest
 from clocks import ManualClock
 
-from solvent.stores._owner import is_alive, this_process
+from solvent.stores._owner import is_alive, is_there, this_process
 
 
 @pytest.fixture
@@ -38,5 +38,7 @@ def test_a_process_of_another_container_cannot_be_called_dead_from_here(clock):
     elsewhere = f"{boot}/{pid}/1@4026530000"
     assert "@" in start
     assert is_alive(elsewhere, clock=clock)
+    assert is_there(elsewhere, clock=clock) is None
     clock.reboot()
     assert not is_alive(elsewhere, clock=clock)
+    assert is_there(elsewhere, clock=clock) is False

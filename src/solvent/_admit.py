@@ -75,7 +75,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         """
         The running total and what remains, for a reply that begins before the call is settled.
         """
-        return reply_headers(self.id, self.balances)
+        return reply_headers(self.id, self.balances, is_priced=self.bound.price is not None)
 
 
 _Flow: TypeAlias = Flow[Any]
@@ -315,6 +315,8 @@ class Authorizer:
     def _shrink(self, attempt: Attempt, answer: Refusal) -> _Flow:
         least = min(self.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)
         least = max(least, attempt.call.output_tokens_min)
+        if attempt.bound.output_cap != OUTPUT_UNKNOWN:
+            attempt.as_written = attempt.amounts()
         for _ in range(SHRINK_TRIES):  # Others may take the room between the answer and the next try.
             cap = self._affordable(attempt, answer)
             if cap < least:
@@ -363,7 +365,9 @@ class Authorizer:
             return DeadlinePassed(scope=passed.scope, seconds=passed.limit, source=passed.source)
         hindrance = self._obstacle(attempt, answer)
         balance, amount = hindrance.balance, hindrance.charge.amount
-        affordable = self._affordable(attempt, answer) if balance.account.meter in BOUNDED_METERS else 0
+        meter = balance.account.meter
+        affordable = self._affordable(attempt, answer) if meter in BOUNDED_METERS else 0
+        is_shrunk = attempt.is_shrunk and meter in OUTPUT_METERS
         return _ladder.exceeded(
             balance,
             requested=amount,
@@ -372,6 +376,8 @@ class Authorizer:
             open_count=answer.open_count,
             held=hindrance.passes and answer.fits_alone(balance, amount),
             output_tokens_affordable=affordable or None,
+            output_tokens_least=attempt.cap_set if is_shrunk else None,
+            as_written=attempt.as_written.get(meter) if is_shrunk else None,
         )
 
     def _body(self, attempt: Attempt) -> bytes | None:

@@ -6,6 +6,7 @@ is read by its shortest decimal text, so that ``0.1`` is ten cents and not the b
 """
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from operator import attrgetter
@@ -200,6 +201,18 @@ def show_dollars(amount: int) -> str:
     if amount >= 100_000:
         return f"{sign}${dollars:,.4f}"
     return f"{sign}${dollars:.9f}".rstrip("0")
+
+
+def at_the_point(cells: Sequence[str]) -> list[str]:
+    """
+    A column of amounts for people, filled up on the right so that the points of money stand below one another once it
+    is aligned at its right edge. What is no money stays as it is.
+    """
+    is_money = re.compile(r"-?\$[\d,]+\.\d+").fullmatch
+    decimals = [len(cell) - cell.index(".") if is_money(cell) else 0 for cell in cells]
+    return [
+        cell + " " * (max(decimals) - count) if count else cell for cell, count in zip(cells, decimals, strict=True)
+    ]
 
 
 def exact_dollars(amount: int) -> str:

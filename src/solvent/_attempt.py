@@ -63,6 +63,7 @@ class Attempt:
         self.checked = checked
         self.rungs: list[str] = []
         self.cap_set: int | None = None
+        self.as_written: dict[str, int] = {}  # What it would have been charged, where it was shrunk.
         self.retry = bool(record.attempt)
         self.wait_seconds = wait_seconds
         self.own_host = own_host
@@ -156,6 +157,10 @@ class Attempt:
     def cap(self, cap: int, estimator: Estimator) -> None:
         self.rungs = [rung for rung in self.rungs if not rung.startswith("shrink")] + [f"shrink {cap}"]
         self._cap(cap, estimator)
+
+    @property
+    def is_shrunk(self) -> bool:
+        return any(rung.startswith("shrink") for rung in self.rungs)
 
     def _cap(self, cap: int, estimator: Estimator) -> None:
         self.bound = estimator.capped(self.call, self.bound, cap, at=self.at)

@@ -62,7 +62,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
         """
         if self.balances is None:
             return {}
-        return reply_headers(self.id, self.balances, cost=self.cost_nanodollars)
+        cost = self.cost_nanodollars
+        return reply_headers(self.id, self.balances, cost=cost, is_priced=cost is not None)
 
 
 class Calls:

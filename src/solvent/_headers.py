@@ -9,9 +9,14 @@ from solvent._ledger import carries_run_total
 from solvent._records import Balance
 
 
-def reply_headers(id: str, balances: Sequence[Balance], *, cost: int | None = None) -> dict[str, str]:
+def reply_headers(
+    id: str, balances: Sequence[Balance], *, cost: int | None = None, is_priced: bool = True
+) -> dict[str, str]:
     """
     The running total and what remains, as dollars with every nanodollar.
+
+    Args:
+        is_priced: What the call costs is known, or will be; else the total is not known either.
     """
     headers = {"x-solvent-id": id}
     if cost is not None:
@@ -19,7 +24,7 @@ def reply_headers(id: str, balances: Sequence[Balance], *, cost: int | None = No
     left: list[int] = []
     for balance in balances:
         if balance.account.meter == "usd":
-            if carries_run_total(balance.account):
+            if is_priced and carries_run_total(balance.account):
                 headers["x-solvent-spent-usd"] = exact_dollars(balance.spent)
             if (remaining := balance.remaining) is not None:
                 left.append(remaining)

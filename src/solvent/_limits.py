@@ -74,7 +74,7 @@ class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         check_amount(f"limit of {self.meter}", self.amount)
         if self.window not in WINDOWS:
             raise ValueError(f"window must be one of minute, hour, day, week, month, got {self.window!r}")
-        if self.window and self.meter in PATH_METERS:
+        if self.window and self.meter in ("parallel", *PATH_METERS):
             raise ValueError(f"a limit of {self.meter} has no window, got {self.window!r}")
         check_time_zone(self.time_zone)
         if self.on_exceed not in ON_EXCEED:
@@ -117,7 +117,8 @@ class Scope:
         for segment in text.split("/"):
             kind, colon, name = segment.partition(":")
             if not colon:
-                raise ValueError(f"a scope is written kind:name, such as run:42; got {segment!r} in {text!r}")
+                within = "" if segment == text else f" in {text!r}"
+                raise ValueError(f"a scope is written kind:name, such as run:42; got {segment!r}{within}")
             parts.append((kind, unquote(name)))
         return cls(tuple(parts))
 

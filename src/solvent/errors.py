@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any
 
 from solvent._amounts import show_seconds
-from solvent._limits import show_amount
+from solvent._refusal_text import RefusalText
 
 
 class SolventError(Exception):
@@ -47,16 +47,16 @@ class SolventError(Exception):
         return self.message()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), dict(self.__dict__))
+        return rebuilt, (type(self), dict(self.__dict__))
 
 
-def _rebuild(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
+def rebuilt(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
     error = kind.__new__(kind)
     SolventError.__init__(error, **fields)  # Fields that were added later, such as notes, come back too.
     return error
 
 
-class BudgetExceeded(SolventError):
+class BudgetExceeded(RefusalText, SolventError):
     """
     Raised when a call would pass a limit. No balance changed, and the call was not made.
 
@@ -69,22 +69,10 @@ class BudgetExceeded(SolventError):
         resets_at: When the window begins anew (UTC), if it does.
         held: Only open reservations were in the way until ``wait`` ran out; asking again may help.
         output_tokens_affordable: The most output tokens that would have fitted, if any.
+        output_tokens_least: Where the call was shrunk in vain, to how many output tokens; ``requested`` is its need so.
+        as_written: Its need before it was shrunk; ``None`` where it has no bound, or was not shrunk.
         now: When it was refused (UTC).
     """
-
-    scope: str
-    meter: str
-    window: str
-    limit: int
-    spent: int
-    reserved: int
-    requested: int
-    open_count: int
-    source: str
-    resets_at: datetime | None
-    held: bool
-    output_tokens_affordable: int | None
-    now: datetime | None
 
     def __init__(
         self,
@@ -101,6 +89,8 @@ class BudgetExceeded(SolventError):
         resets_at: datetime | None = None,
         held: bool = False,
         output_tokens_affordable: int | None = None,
+        output_tokens_least: int | None = None,
+        as_written: int | None = None,
         now: datetime | None = None,
     ) -> None:
         super().__init__(
@@ -116,54 +106,14 @@ class BudgetExceeded(SolventError):
             resets_at=resets_at,
             held=held,
             output_tokens_affordable=output_tokens_affordable,
+            output_tokens_least=output_tokens_least,
+            as_written=as_written,
             now=now,
         )
 
     @property
     def code(self) -> str:  # type: ignore[override]  # What is a constant elsewhere depends on `held` here.
         return "budget_held" if self.held else "budget_exceeded"
-
-    @property
-    def remaining(self) -> int:
-        return self.limit - self.spent - self.reserved
-
-    def message(self) -> str:
-        state = () if self.meter == "depth" else (self._state(),)
-        return "\n".join((self.headline(), *state, f"To go on: {', or '.join(self._ways())}."))
-
-    def headline(self) -> str:
-        """
-        The first line of the message: what was asked and what is left.
-        """
-        if self.meter == "depth":
-            return f"{self.scope} nests agents and steps {self.limit} deep at most; this call is {self.requested} deep."
-        per = f" per {self.window.partition('@')[0]}" if self.window else ""
-        need = (
-            "the replies so far asked for more"
-            if self.meter == "tool_calls"
-            else f"this call needs {'up to ' if self.meter != 'calls' else ''}{show_amount(self.meter, self.requested)}"
-        )
-        left = show_amount(self.meter, max(self.remaining, 0))
-        return f"{self.scope} has {left} left of {show_amount(self.meter, self.limit)}{per}; {need}."
-
-    def _state(self) -> str:
-        spent, reserved = (show_amount(self.meter, amount) for amount in (self.spent, self.reserved))
-        line = f"spent {spent}, reserved {reserved} ({self.open_count} open)"
-        if self.resets_at is not None and self.now is not None:
-            wait = show_seconds((self.resets_at - self.now).total_seconds())
-            line += f"; resets {self.resets_at:%Y-%m-%d %H:%M} UTC, in {wait}"
-        return line + "."
-
-    def _ways(self) -> list[str]:
-        ways = []
-        if self.held:
-            ways.append("try again when an open call has ended")
-        if self.output_tokens_affordable:
-            ways.append(f"ask for at most {self.output_tokens_affordable:,} output tokens")
-        ways.append(f"raise the limit ({self.source})" if self.source else "raise the limit")
-        if self.resets_at is not None:
-            ways.append("wait for the reset")
-        return ways
 
 
 class LoopDetected(BudgetExceeded):
@@ -235,11 +185,11 @@ class PriceUnknown(SolventError):
     def message(self) -> str:
         what = f"the {self.what} of {self.model!r} has" if self.what else f"{self.model!r} has"
         near = f" Known and close: {', '.join(self.close)}." if self.close else ""
-        return (
-            f"{what} no price, and a limit in dollars is in force.{near}\n"
-            f"To go on: give one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens) "
-            "or under `prices:` in solvent.yaml."
-        )
+        how = f"one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens) or"
+        if self.what.startswith("audio "):
+            how = f"it as `{self.what.replace(' ', '_')}:` with the model's `input:` and `output:`"
+        said = f"{what} no price, and a limit in dollars is in force.{near}"
+        return f"{said}\nTo go on: give {how} under `prices:` in solvent.yaml."
 
 
 class Unbounded(SolventError):
@@ -262,8 +212,13 @@ class Unbounded(SolventError):
     remedy: str
 
     def message(self) -> str:
-        why = f"a limit of {self.meter} is in force" if self.meter else "strict mode refuses what it cannot see"
-        return f"{self.part} has no bound, and {why}.\nTo go on: {self.remedy}."
+        limit = "in dollars" if self.meter == "usd" else f"of {self.meter.replace('_', ' ')}"
+        what = (
+            f"nothing bounds {self.part}, and a limit {limit} is in force"
+            if self.meter
+            else f"{self.part} has no bound, and strict mode refuses what it cannot see"
+        )
+        return f"{what}.\nTo go on: {self.remedy}."
 
 
 class ReservationNotFound(SolventError):

@@ -1,13 +1,20 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from run_journal import CENT, RunJournal
 from typer.testing import CliRunner
 
+from solvent._clock import SystemClock
+from solvent._operations import Note
 from solvent.cli import app
+from solvent.stores._owner import this_process
 from solvent.stores.sqlite import SQLiteStore
+
+START_NS = 1_772_446_500_000_000_000
 
 
 class Shell:
@@ -88,7 +95,7 @@ def test_report_of_an_unknown_run_names_close_ones(shell: Shell) -> None:
         1,
         "",
         f"solvent: no run 'traige' is in {shell.url}. Close: run:triage.\n"
-        "To go on: see the last one with `solvent report --last`.\n",
+        "To go on: see the last ones with `solvent report --list`.\n",
     )
 
 
@@ -103,11 +110,61 @@ def test_report_without_a_run_says_how_to_start_one(nothing: Shell) -> None:
     assert nothing("report") == (1, "", f"solvent: no run was opened in {nothing.url} yet.\n{hint}")
 
 
-def test_report_takes_either_last_or_a_run(shell: Shell) -> None:
-    code, _, err = shell("report", "--last", "--run", "triage")
+@pytest.mark.parametrize("words", [("--last", "--run", "triage"), ("--last", "--list"), ("--run", "a", "--list")])
+def test_report_takes_either_last_or_a_run_or_all(shell: Shell, words: tuple[str, ...]) -> None:
+    code, _, err = shell("report", *words)
 
     assert code == 2
-    assert "--last and --run exclude each other" in err
+    assert "--last, --run and --list exclude each other" in err
+
+
+def test_the_last_runs_are_listed_the_newest_first(shell: Shell) -> None:
+    store = SQLiteStore(shell.path, synchronous="OFF")
+    RunJournal(store, "run:triage/step:inner").open()
+    running = RunJournal(store, "run:a-rather-long-name-01J9ZK", limits={})
+    running.limits = {"calls": 5}
+    running.open(started=START_NS, status=this_process(SystemClock()))
+    running.call(None)
+    killed = RunJournal(store, "team:a/run:killed")
+    killed.open(started=START_NS, status=this_process(_LastBoot()))
+    killed.call(225_000)
+    killed.close("signal", 143)
+    killed.open(started=START_NS, status=this_process(_LastBoot()))
+    store.close()
+
+    listed = shell("report", "--list")[1]
+
+    assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "2026-03-02 10:15", listed) == (
+        "last seen, UTC    ended        spent  limit  calls  run\n"
+        "2026-03-02 10:15  killed     $0.0002  $1.00      1  team:a/run:killed\n"
+        "2026-03-02 10:15  running   unpriced             1  a-rather-long-name-01J9ZK\n"
+        "2026-03-02 10:15  exited 0   $0.02    $1.00      1  nightly\n"
+        "2026-03-02 10:15  exited 0   $0.04    $1.00      2  triage\n"
+    )
+    found = shell.json("report", "--list")
+    assert (found["schema_version"], found["runs_in_all"]) == (1, 4)
+    assert [run["state"] for run in found["runs"]] == ["killed", "running", "ended", "ended"]
+
+
+def test_of_many_runs_the_last_are_listed(shell: Shell) -> None:
+    store = SQLiteStore(shell.path, synchronous="OFF")
+    for number in range(30):
+        RunJournal(store, f"run:{number}").open()
+    again = RunJournal(store, "run:3")
+    again.write(Note(kind="open", id="again", scope=again.scope))
+    store.close()
+
+    lines = shell("report", "--list")[1].splitlines()
+
+    assert (len(lines), lines[-1]) == (22, "and 12 before these")
+    assert [line.split()[-1] for line in lines[1:4]] == ["3", "29", "28"]
+
+
+def test_a_list_of_no_runs_says_how_to_start_one(nothing: Shell) -> None:
+    SQLiteStore(nothing.path).close()
+
+    assert nothing("report", "--list") == nothing("report")
+    assert nothing("report", "--list")[0] == 1
 
 
 def test_report_charges_and_shows_what_a_killed_run_left_open(shell: Shell) -> None:
@@ -224,3 +281,12 @@ def _tamper(path: Path, sql: str) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(sql)
     connection.close()
+
+
+def test_every_option_of_report_has_its_line() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text()
+    command = typer.main.get_command(app).commands["report"]  # type: ignore[attr-defined]  # It is a group.
+
+    written = set(re.findall(r"^\| `(--[a-z]+)", page, flags=re.M))
+
+    assert written == {name for each in command.params for name in each.opts if name.startswith("--")} - {"--help"}

@@ -53,9 +53,38 @@ def test_the_same_top_up_again_is_counted_once(ledger: Shell) -> None:
     again = ledger.json(*words)
 
     assert (again["changed"], again["after"]["topped_up"]) == (False, "1500000000")
-    assert ledger.said(*words).startswith(
-        "run:triage usd: nothing changed; it was so before, or this id was counted already.\n"
+    assert ledger.said(*words).startswith("run:triage usd: nothing changed; the id k1 was counted before.\n")
+
+
+def test_a_limit_that_was_so_before_says_so(ledger: Shell) -> None:
+    words = ("set-limit", "run:triage", "usd", "5")
+    ledger.said(*words, "--id", "k1")
+
+    assert ledger.said(*words, "--id", "k1").startswith(
+        "run:triage usd: nothing changed; the id k1 was counted before.\n"
     )
+    assert ledger.said(*words, "--id", "k2").startswith("run:triage usd: nothing changed; it was so before.\n")
+
+
+def test_a_limit_is_shown_as_it_was_typed_whatever_was_topped_up(ledger: Shell) -> None:
+    ledger.said("top-up", "run:triage", "usd", "1.50")
+
+    stopped = ledger.said("set-limit", "run:triage", "usd", "0")
+    ledger.said("top-up", "run:triage", "usd", "9007190")
+    capped = ledger.said("set-limit", "run:triage", "usd", "50")
+    ledger.said("set-limit", "run:triage", "calls", "7")
+    shown = ledger.json("show", "--scope", "run:triage")["accounts"][0]
+
+    assert "limit in force: $0.00 set here (top-ups do not count on it)\n" in stopped
+    assert "limit in force: $50.00 set here + $9,007,191.50 top-up = $9,007,199.2547, capped\n" in capped
+    assert (shown["limit_set"], shown["topped_up"]) == ("50000000000", "9007191500000000")
+    assert "$50.00" in ledger.said("show", "--scope", "run:triage")
+
+
+def test_what_is_open_now_has_no_window(ledger: Shell) -> None:
+    code, said = ledger.refusal("set-limit", "run:triage", "parallel", "3", "--window", "day", "--new")
+
+    assert (code, "parallel counts what is open now, and has no window" in said) == (2, True)
 
 
 def test_a_top_up_makes_an_id_and_prints_it(ledger: Shell) -> None:

@@ -80,7 +80,20 @@ def test_what_no_honest_client_sends_is_refused_and_leaves_no_trace(machine: Mac
     assert [(raw, knocked.status(number)) for number, (raw, _) in enumerate(ABUSES)] == ABUSES
     assert fake.seen == []
     assert machine.entries() == ["open", "close"]
-    assert "  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n" in knocked.done.err
+    assert " requests turned away (" in knocked.done.err
+    # What the server itself cannot read as HTTP is no request, and who does not know the run's address is anybody.
+    assert machine.json("report")["turned_away"] == {
+        "content_encoding": 1,
+        "denied": 1,
+        "invalid_json": 3,
+        "invalid_path": 9,
+        "invalid_request": 1,
+        "invalid_scope": 2,
+        "not_found": 1,
+        "too_large": 1,
+        "unknown_provider": 1,
+        "upgrade": 2,
+    }
     no_key_is_told(knocked, machine.folder)
 
 

@@ -90,9 +90,9 @@ def test_a_word_that_says_nothing_clear_is_a_usage_error(
     ("policy", "message"),
     [
         (None, ": expected a policy file that can be read, got No such file or directory"),
-        ("budgets: [", ":1: expected YAML, got expected the node content, but found '<stream end>'"),
+        ("budgets: [", ":1: expected a value, got the file's end"),
         ("", ": expected settings such as `budgets:`, got an empty file"),
-        ("budgets:\n\trun:*: {usd: 1}", ":2: expected YAML, got found character '\\t' that cannot start any token"),
+        ("budgets:\n\trun:*: {usd: 1}", ":2: expected spaces, got a tab"),
         (
             "budgets:\n  run:*: {usd: 20/daily}\n",
             ':2: budgets."run:*".usd: expected an amount per minute, hour, day, week or month such as "20/day", '
@@ -240,7 +240,7 @@ def test_an_upstream_that_is_not_there_is_told_and_nothing_is_booked(machine: Ma
     assert machine.entries() == ["open", "reserve", "release", "close"]
     report = machine.json("report")
     assert (report["released"], report["total"]["calls"], report["limits"][0]["spent"]) == (1, 0, "0")
-    assert "  1 never sent\n" in knocked.done.err
+    assert "  1 never sent (the provider was not reached)\n" in knocked.done.err
     assert "no model call came by" not in knocked.done.err
 
 
@@ -274,7 +274,7 @@ def test_without_limits_calls_are_observed(machine: Machine, fake_provider: Fake
     [
         (("nosuch",), "No such command 'nosuch'."),
         (("run", "--usd"), "Option '--usd' requires an argument."),
-        (("report", "--last", "--run", "x"), "Invalid value: --last and --run exclude each other"),
+        (("report", "--last", "--run", "x"), "Invalid value: --last, --run and --list exclude each other"),
     ],
 )
 def test_other_words_that_say_nothing_clear(machine: Machine, words: tuple[str, ...], message: str) -> None:

@@ -40,6 +40,7 @@ RUN_OPTIONS = [
     "--quiet",
     "--report",
     "--retries",
+    "--scope",
     "--time",
     "--tokens",
     "--tool-calls",
@@ -209,7 +210,7 @@ def test_what_is_not_in_the_ledger_is_told(machine: Machine) -> None:
         1,
         "",
         f"solvent: no run 'triaje' is in {machine.ledger}. Close: run:triage.\n"
-        "To go on: see the last one with `solvent report --last`.\n",
+        "To go on: see the last ones with `solvent report --list`.\n",
     )
 
 
@@ -247,6 +248,12 @@ def test_a_stream_that_knows_no_marks_gets_ascii(machine: Machine) -> None:
     assert "  usd  ........................................    0 %  $0.00 of $1.00\n" in done.err
 
 
+def test_a_report_to_a_dash_is_written_to_standard_output(machine: Machine) -> None:
+    done = machine("run", *OPTIONS, "--report", "-", *SILENT)
+    assert (done.code, timeless(done.out), done.err) == (5, f"out\n{NO_CALL}", "")
+    assert not (machine.folder / "-").exists()
+
+
 def test_the_version_alone(machine: Machine) -> None:
     assert machine("--version") == (0, f"solvent {__version__}\n", "")
 
@@ -257,12 +264,12 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
     below = ["show", "verify", "expire", "top-up", "set-limit", "export"]
-    below = below if words else ["run", "report", "estimate", "cost", "ledger", "prices"]
+    below = below if words else ["run", "doctor", "report", "estimate", "cost", "ledger", "prices"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 
 def test_the_options_of_run(machine: Machine) -> None:
     done = machine("run", "--help")
     assert (done.code, done.err) == (0, "")
-    assert sorted(re.findall(r"^  (--[a-z-]+)", done.out, re.MULTILINE)) == RUN_OPTIONS
+    assert sorted(re.findall(r"^  (?:-h, )?(--[a-z-]+)", done.out, re.MULTILINE)) == RUN_OPTIONS
     assert machine.entries() == []

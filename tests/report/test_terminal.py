@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 from solvent.report import ModelUse, Refused, Report, Share, Use, render, write
 
@@ -14,6 +15,8 @@ SECOND = 1_000_000_000
 REPORT = Report(
     scope="run:triage",
     openings=1,
+    state="ended",
+    open_nanoseconds=252 * SECOND,
     started=0,
     ended=252 * SECOND,
     exit_reason="budget",
@@ -71,9 +74,10 @@ REPORT = Report(
 AT_80 = """
 Solvent · run triage · stopped by the budget · 4 min 12 s
 
-  usd                     █████████████▒░   96 %  $0.96 of $1.00, $0.03 reserved
-  calls                   ██░░░░░░░░░░░░░   16 %  33 of 200
-  org:acme usd per month  █░░░░░░░░░░░░░░   <1 %  $1.20 of $500.00
+  usd              ████████████████████▒░   96 %  $0.96 of $1.00, $0.03 reserved
+  calls            ███░░░░░░░░░░░░░░░░░░░   16 %  33 of 200
+  org:acme
+    usd per month  █░░░░░░░░░░░░░░░░░░░░░   <1 %  $1.20 of $500.00
 
   model                  calls    input   cached  output      cost
   gpt-5-mini-2025-08-07     33  340,000  120,000  16,500     $0.96
@@ -97,9 +101,10 @@ Solvent · run triage · stopped by the budget · 4 min 12 s
 AT_120 = """
 Solvent · run triage · stopped by the budget · 4 min 12 s
 
-  usd                     ██████████████████████████████████████▒░   96 %  $0.96 of $1.00, $0.03 reserved
-  calls                   ██████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   16 %  33 of 200
-  org:acme usd per month  █░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   <1 %  $1.20 of $500.00
+  usd              ██████████████████████████████████████▒░   96 %  $0.96 of $1.00, $0.03 reserved
+  calls            ██████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   16 %  33 of 200
+  org:acme
+    usd per month  █░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░   <1 %  $1.20 of $500.00
 
   model                  calls    input   cached  output      cost
   gpt-5-mini-2025-08-07     33  340,000  120,000  16,500     $0.96
@@ -141,7 +146,8 @@ def test_colors_change_nothing_but_colors() -> None:
         (999_999_999, 0, "#######################################.", "99 %"),
         (1_000_000_000, 0, "########################################", "100 %"),
         (2_000_000_000, 0, "########################################", "200 %"),
-        (10_000_000_000, 0, "########################################", "over"),
+        (9_999_999_999, 0, "########################################", "999 %"),
+        (10_000_000_000, 0, "########################################", ">999 %"),
         (500_000_000, 1, "###################+....................", "50 %"),
         (0, 1_000_000_000, "++++++++++++++++++++++++++++++++++++++++", "0 %"),
     ],
@@ -163,7 +169,9 @@ def test_a_limit_of_zero_has_no_percentage() -> None:
 
 
 def test_a_run_without_calls_says_so() -> None:
-    report = Report(scope="run:triage", openings=1, started=0, ended=SECOND, exit_reason="exited", exit_code=0)
+    report = Report(
+        scope="run:triage", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason="exited", exit_code=0
+    )
 
     assert render(report, width=80, color=False) == (
         "\nSolvent · run triage · exited with 0 · 1.0 s\n"
@@ -172,12 +180,94 @@ def test_a_run_without_calls_says_so() -> None:
     )
 
 
-def test_a_run_that_was_not_closed_says_so() -> None:
-    report = Report(scope="run:triage", openings=2, started=0, last_seen=70 * SECOND)
+@pytest.mark.parametrize(
+    ("state", "said"), [("running", "running"), ("killed", "killed"), (None, "running, or killed")]
+)
+def test_a_run_that_was_not_closed_says_so(state: str | None, said: str) -> None:
+    report = Report(scope="run:triage", openings=2, state=state, open_nanoseconds=70 * SECOND)
 
-    assert "\nSolvent · run triage · running, or killed · opened 2 times · 1 min 10 s\n" in render(
+    assert f"\nSolvent · run triage · {said} · opened 2 times · 1 min 10 s in all\n" in render(
         report, width=80, color=False
     )
+
+
+def test_a_long_name_stands_alone_and_whole() -> None:
+    name = "agent.py-01M814T8Z9XYJ4ZQ1V2W3X4Y5Z" * 2
+    report = Report(scope=f"run:{name}", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason="budget")
+
+    assert render(report, width=80, color=False).splitlines()[1:4] == [
+        "Solvent · run",
+        f"  {name}",
+        "  stopped by the budget · 1.0 s",
+    ]
+
+
+def test_a_request_that_was_turned_away_came_by() -> None:
+    report = Report(scope="run:triage", turned_away={"denied": 2, "invalid_json": 1})
+
+    assert render(report, width=80, color=False) == (
+        "\nSolvent · run triage\n"
+        "\n  3 requests turned away (2 × path not known, 1 × no JSON that can be read)\n"
+        "\n  see it again: solvent report --run triage\n"
+    )
+
+
+def test_calls_that_failed_or_were_never_sent_say_why() -> None:
+    report = Report(scope="run:a", failed={"429": 3}, released=1, unsent={"not_sent": 1}, total=Use(calls=3))
+
+    assert "\n  3 failed at the provider (429) · 1 never sent (the provider was not reached)\n" in render(
+        report, width=80, color=False
+    )
+
+
+def test_limits_that_only_tell_and_those_without_an_account_are_shown() -> None:
+    gauge = Balance(account=Account("run:triage", "parallel"), limit=8)
+    report = Report(
+        scope="run:triage",
+        limits=(gauge, Balance(account=Account("run:triage/step:inner-01M814T8Z9XYJ4ZQ1V2W3X4Y5Z", "usd"), limit=CENT)),
+        others=(
+            OtherLimit(scope="run:triage", meter="usd", limit="1000000", on_exceed="warn", spent=9_000_000),
+            OtherLimit(scope="call", meter="usd", limit="250000000"),
+            OtherLimit(scope="call", meter="output_tokens", limit="8000", on_exceed="log"),
+            OtherLimit(scope="run:triage", meter="depth", limit="5"),
+            OtherLimit(scope="run:triage", meter="seconds", limit="1.5"),
+            OtherLimit(scope="org:acme", meter="seconds", limit="600"),
+        ),
+        rungs={"warn usd": 2},
+        total=Use(calls=2),
+    )
+
+    picture = render(report, width=80, color=False)
+
+    assert picture == (
+        "\nSolvent · run triage\n\n"
+        "  usd (warn)  ███████████████████████████████████████  900 %  $0.0090 of $0.0010\n"
+        "  step:inner-01M814T8Z9XYJ4ZQ1V2W3X4Y5Z\n"
+        "    usd       ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  $0.00 of $0.01\n"
+        "  also in force: 8 calls at a time · $0.25 a call\n"
+        "    8,000 output tokens a call (log) · depth 5 · time 1.5 s\n"
+        "    org:acme time 10 min\n"
+        "\n  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n"
+        "\n  2 passed the limit of usd (warn)\n"
+        "\n  see it again: solvent report --run triage\n"
+    )
+
+
+def test_the_points_of_money_stand_below_one_another() -> None:
+    models = [(7, 960_000_000), (3, 22_500), (1, 42_000_000)]
+    report = Report(
+        scope="run:triage",
+        models=tuple(
+            ModelUse(provider=None, model=f"m{calls}", use=Use(calls=calls, cost_nanodollars=cost))
+            for calls, cost in models
+        ),
+        total=Use(calls=11, cost_nanodollars=1_002_022_500),
+    )
+
+    lines = [line for line in render(report, width=80, color=False).splitlines() if "$" in line]
+
+    assert [line.split()[-1] for line in lines] == ["$0.96", "$0.0000225", "$0.0420", "$1.0020"]
+    assert len({line.rindex(".") for line in lines}) == 1
 
 
 def test_how_to_see_it_again_can_be_pasted() -> None:
@@ -259,7 +349,7 @@ _AMOUNTS = st.integers(0, 10**14)  # $100,000.
 @pytest.mark.slow
 @settings(deadline=None)
 @given(
-    width=st.integers(80, 200),
+    width=st.integers(60, 200),
     model=_NAMES,
     reason=_NAMES,
     spent=_AMOUNTS,

@@ -110,7 +110,7 @@ def test_a_call_that_a_killed_solvent_left_open_is_charged_in_full(
 
     done = machine("report")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("\nSolvent · run same · running, or killed · ")
+    assert done.out.startswith("\nSolvent · run same · killed · ")
     assert "$0.03 of $1.00\n" in done.out
     assert "  1 expired, charged in full: $0.03\n" in done.out
     report = machine.json("report")

@@ -1,6 +1,8 @@
 import pytest
 
-from solvent.run._settings import scope_of_run
+from solvent._limits import Limit
+from solvent.policy import Policy
+from solvent.run._settings import RunSettings, notices, scope_of_run
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,51 @@ def test_a_run_is_named_after_its_program(command, name):
 
 def test_a_run_that_is_named_has_that_name():
     assert str(scope_of_run("nightly", ["python"])) == "run:nightly"
+
+
+def test_a_run_may_belong_to_an_org_a_team_and_a_user():
+    assert str(scope_of_run("x", ["python"], owner="org:acme/team:search")) == "org:acme/team:search/run:x"
+
+
+@pytest.mark.parametrize(
+    ("owner", "message"),
+    [
+        ("run:a", "a run can be in an org, a team and a user"),
+        ("team:a/agent:b", "a run can be in an org, a team and a user"),
+        ("acme", "a scope is written kind:name, such as run:42; got 'acme'$"),
+        ("team:a/org:b", "org:b cannot stand below team"),
+    ],
+)
+def test_a_run_belongs_to_nothing_else(owner, message):
+    with pytest.raises(ValueError, match=message):
+        scope_of_run("x", ["python"], owner=owner)
+
+
+def settings(scope=None, *, limits=(), budgets=()):
+    policy = Policy(budgets=tuple((pattern, ONE) for pattern in budgets))
+    run = scope_of_run("x", ["python"], owner=scope)
+    return RunSettings(command=["python"], scope=run, limits=limits, ledger="memory://", policy=policy)
+
+
+ONE = Limit(meter="calls", amount=1, source="--calls")
+BUDGETS = ("org:acme", "team:*", "team:a/run:*", "run:*", "agent:*")
+
+
+@pytest.mark.parametrize(
+    ("scope", "told"),
+    [
+        (None, ["no limit of org:acme holds this run", "no limit of team:*, team:a/run:* holds this run"]),
+        ("team:a", ["no limit of org:acme holds this run"]),
+        ("org:other/team:a", []),
+    ],
+)
+def test_limits_that_cannot_hold_a_run_are_told(scope, told):
+    found = notices(settings(scope, budgets=BUDGETS), {})
+    assert [notice.partition(", which")[0] for notice in found] == told
+
+
+def test_what_leads_past_a_run_is_told_where_it_has_limits():
+    environ = {"AZURE_OPENAI_API_KEY": "x", "HF_TOKEN": "", "CLAUDE_CODE_USE_BEDROCK": "1", "OPENAI_API_KEY": "x"}
+    (told,) = notices(settings(limits=(ONE,)), environ)
+    assert told.startswith("with AZURE_OPENAI_API_KEY, CLAUDE_CODE_USE_BEDROCK the program can call providers past")
+    assert notices(settings(), environ) == []

@@ -3,10 +3,12 @@ A run that is opened again: its budget goes on.
 """
 
 import pytest
+from msgspec.structs import replace
 
 from solvent._limits import Limit, Scope
 from solvent.policy import Policy
-from solvent.run._session import continued, write_open
+from solvent.report import summarize
+from solvent.run._session import Ended, continued, write_close, write_open
 from solvent.run._settings import RunSettings
 from solvent.stores import open_store
 from solvent.stores._batcher import Ledger
@@ -52,3 +54,27 @@ def test_windows_go_on_in_their_time_zone(ledger):
     write_open(ledger, settings(daily))
     (kept,) = continued(settings(), ledger).limits
     assert (kept.window_key, kept.amount) == ("day@Europe/Berlin", 5)
+
+
+def test_an_opening_tells_every_limit_in_force_and_who_opened_it(ledger):
+    warn = Limit(meter="usd", amount=5, on_exceed="warn")
+    policy = Policy(budgets=(("run:*", warn), ("run:*", limit("depth", 2))), call=(limit("usd", 3),))
+    write_open(ledger, replace(settings(limit("calls", 9), policy=policy), time_seconds=90.0))
+
+    report = summarize(ledger.store, "run:nightly")
+
+    assert [(balance.account.meter, balance.limit) for balance in report.limits] == [("calls", 9)]
+    assert [(other.scope, other.meter, other.limit, other.on_exceed) for other in report.others] == [
+        ("run:nightly", "usd", "5", "warn"),
+        ("run:nightly", "depth", "2", "block"),
+        ("call", "usd", "3", "block"),
+        ("run:nightly", "seconds", "90", "block"),
+    ]
+    assert report.state == "running"
+
+
+def test_what_was_turned_away_is_written_when_a_run_is_closed(ledger):
+    write_open(ledger, settings())
+    write_close(ledger, settings(), Ended(code=0, reason="exited", turned_away={"denied": 2}))
+
+    assert summarize(ledger.store, "run:nightly").turned_away == {"denied": 2}

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import typer
 
+from solvent._amounts import at_the_point
 from solvent.errors import SolventError
 from solvent.stores import default_url, open_store, spelled_out
 from solvent.stores._protocol import Store
@@ -64,6 +65,8 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> list[str]
     """
     The lines of a table, its first row the head; ``right`` are the columns of numbers.
     """
+    columns = list(zip(*rows, strict=True))
+    rows = list(zip(*(at_the_point(cells) if i in right else cells for i, cells in enumerate(columns)), strict=True))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -29,8 +30,8 @@ def export(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Where to; without it, standard output.")] = None,
     scope: OnlyScope = None,
     after: Annotated[
-        int, typer.Option(metavar="SEQ", min=0, max=_SEQ_MAX, help="Only what came after this entry.")
-    ] = 0,
+        str, typer.Option(metavar="SEQ", help="Only what came after this entry.", show_default=False)
+    ] = "0",
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     ledger: Ledger = None,
     as_json: AsJson = False,
@@ -43,16 +44,16 @@ def export(
 
     Example: solvent ledger export --scope run:triage journal.jsonl
     """
-    only, url = scope_option(scope), existing(ledger)
+    only, url, number = scope_option(scope), existing(ledger), _seq(after)
     if file is None:
-        _to_standard_output(url, only, after)
+        _to_standard_output(url, only, number)
         return
     path = Path(os.path.realpath(file))
     _check_file(file, path, url, force)
-    count, last = 0, after
+    count, last = 0, number
     try:
         with opened(url) as store, _replacing(path) as out:
-            for entry in _with_progress(store.entries(scope=only, after=after)):
+            for entry in _with_progress(store.entries(scope=only, after=number)):
                 out.write(_line(entry))
                 count, last = count + 1, entry.seq
     except OSError as error:
@@ -62,6 +63,12 @@ def export(
         print(json.dumps({"schema_version": SCHEMA_VERSION, **said}, indent=2))
     else:
         print(f"{count:,} entries in {printable(str(file))}; what comes later: --after {last}")
+
+
+def _seq(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > _SEQ_MAX:
+        raise typer.BadParameter(f"expected the number of an entry, from 0 up, got {text!r}", param_hint="--after")
+    return int(text)
 
 
 def _to_standard_output(url: str, scope: str | None, after: int) -> None:

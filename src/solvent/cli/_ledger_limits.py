@@ -34,7 +34,7 @@ from solvent.cli._ledger_options import (
     id_option,
     words,
 )
-from solvent.cli._ledger_standing import Standing, account_words, close_to, is_known, standing
+from solvent.cli._ledger_standing import Standing, account_words, close_to, is_known, standing, was_counted
 from solvent.errors import OutcomeUnknown, SolventError
 from solvent.report._json import SCHEMA_VERSION
 from solvent.stores._protocol import Store
@@ -83,7 +83,7 @@ def top_up(
         raise typer.BadParameter(f"a top-up adds something, got {more!r}", param_hint="AMOUNT")
     operation = TopUp(id=_id(id), account=which, amount=added, reason=_reason(reason))
     done = f"{account_words(which)}: topped up by {show_amount(meter, added)}"
-    _change(operation, done, ledger=ledger, new=new, as_json=as_json)
+    _change(operation, done, is_new_id=id is None, ledger=ledger, new=new, as_json=as_json)
 
 
 def set_limit(
@@ -116,13 +116,17 @@ def set_limit(
     wanted = None if limit == "none" else amount(meter, limit)
     operation = SetLimit(id=_id(id), account=which, limit=wanted, reason=_reason(reason))
     said = "the callers' limits count again" if wanted is None else f"limit {show_amount(meter, wanted)}"
-    _change(operation, f"{account_words(which)}: {said}", ledger=ledger, new=new, as_json=as_json)
+    done = f"{account_words(which)}: {said}"
+    _change(operation, done, is_new_id=id is None, ledger=ledger, new=new, as_json=as_json)
 
 
-def _change(operation: TopUp | SetLimit, done: str, *, ledger: str | None, new: bool, as_json: bool) -> None:
+def _change(
+    operation: TopUp | SetLimit, done: str, *, is_new_id: bool, ledger: str | None, new: bool, as_json: bool
+) -> None:
     with opened(existing(ledger)) as store:
         if not new and not is_known(store, operation.account):
             _fail_unknown(store, operation.account)
+        is_again = not is_new_id and was_counted(store, operation)
         before = standing(store, operation.account)
         _apply(store, operation)
         after = standing(store, operation.account)
@@ -133,7 +137,8 @@ def _change(operation: TopUp | SetLimit, done: str, *, ledger: str | None, new: 
         print(json.dumps({"schema_version": SCHEMA_VERSION, **found, **states}, indent=2))
         return
     if kept_before == kept_after:
-        done = f"{account_words(operation.account)}: nothing changed; it was so before, or this id was counted already"
+        why = f"the id {operation.id} was counted before" if is_again else "it was so before"
+        done = f"{account_words(operation.account)}: nothing changed; {why}"
     print(f"{done}.\nbefore: {before.in_words()}\nafter:  {after.in_words()}")
     for line in _meaning(operation, after):
         print(line)

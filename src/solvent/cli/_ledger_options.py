@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from solvent._amounts import count, nanodollars
-from solvent._limits import METERS, WINDOWS, Limit, Scope
+from solvent._limits import GAUGES, METERS, WINDOWS, Limit, Scope
 from solvent._printable import printable
 from solvent._records import Account
 from solvent.cli._common import EXIT_LEDGER, fail, ledger_exists, ledger_url
@@ -79,6 +79,8 @@ def account(scope: str, meter: str, window: str, time_zone: str | None) -> Accou
     kind = "" if kind == "life" else kind
     if kind not in WINDOWS:
         raise typer.BadParameter(f"expected one of {', '.join(WINDOWS[1:])}, got {window!r}", param_hint="--window")
+    if kind and meter in GAUGES:
+        raise typer.BadParameter(f"{meter} counts what is open now, and has no window", param_hint="--window")
     if (zone or time_zone) and kind in ("", "minute"):
         raise typer.BadParameter("it goes with the windows hour, day, week and month", param_hint="--time-zone")
     if zone and time_zone and zone != time_zone:

@@ -6,7 +6,9 @@ import difflib
 
 from msgspec import Struct
 
+from solvent._amounts import AMOUNT_MAX
 from solvent._limits import CHECKED_METERS, show_amount
+from solvent._operations import SetLimit, TopUp
 from solvent._printable import printable
 from solvent._records import Account, Balance
 from solvent.report._json import Json, balance_json
@@ -56,6 +58,10 @@ class Standing(Struct, frozen=True, kw_only=True):
         own = "the caller's" if self.limit_set is None else f"{show_amount(meter, self.limit_set)} set here"
         more = f" + {show_amount(meter, self.topped_up)} top-up" if self.topped_up else ""
         total = f" = {show_amount(meter, balance.limit)}" if more and balance.limit is not None else ""
+        if self.limit_set == 0 and more:
+            more, total = " (top-ups do not count on it)", ""
+        elif self.limit_set is not None and balance.limit != self.limit_set + self.topped_up:
+            total += ", capped"
         spent, reserved = (show_amount(meter, amount) for amount in (balance.spent, balance.reserved))
         return f"spent {spent}, reserved {reserved}; limit in force: {own}{more}{total}"
 
@@ -74,11 +80,24 @@ def standings(store: Store, scope: str | None) -> list[Standing]:
     return [
         Standing(
             balance=balance,
-            limit_set=None if balance.limit is None else balance.limit - balance.topped_up,
+            limit_set=_limit_set(store, balance),
             topped_up=balance.topped_up,
         )
         for balance in store.balances(scope)
     ]
+
+
+def _limit_set(store: Store, balance: Balance) -> int | None:
+    """
+    What was set, out of the limit in force; where that has no room for all top-ups, out of the journal.
+    """
+    if balance.limit is None or balance.limit == 0:
+        return balance.limit
+    if balance.limit < AMOUNT_MAX:
+        return balance.limit - balance.topped_up
+    changes = (entry for entry in store.entries(scope=balance.account.scope) if entry.kind == "set_limit")
+    limits = [posting.limit for entry in changes for posting in entry.postings if posting.account == balance.account]
+    return limits[-1] if limits else None
 
 
 def standing(store: Store, account: Account) -> Standing:
@@ -101,6 +120,15 @@ def last_seq(store: Store) -> int:
         if next(store.entries(after=low + step - 1), None) is not None:
             low += step
     return low
+
+
+def was_counted(store: Store, change: TopUp | SetLimit) -> bool:
+    """
+    Whether a change of this id is in the journal.
+    """
+    kind = "top_up" if isinstance(change, TopUp) else "set_limit"
+    entries = store.entries(scope=change.account.scope)
+    return any(entry.id == change.id and entry.kind == kind for entry in entries)
 
 
 def is_known(store: Store, account: Account) -> bool:

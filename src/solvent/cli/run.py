@@ -13,15 +13,19 @@ from msgspec.structs import replace
 
 from solvent import _amounts
 from solvent._limits import Limit, Meter
+from solvent._outer import outer_gateway
 from solvent.cli._common import EXIT_LEDGER, fail, ledger_url
 from solvent.cli._settings import policy_of, usage
 from solvent.errors import SolventError
-from solvent.run._settings import RunSettings, outer_gateway, scope_of_run
+from solvent.run._settings import RunSettings, notices, scope_of_run
+from solvent.stores import spelled_out
 
 if TYPE_CHECKING:
     from solvent.events import Event
     from solvent.run._session import Ended
     from solvent.stores._batcher import Ledger
+
+STANDARD_OUTPUT = Path("-")
 
 
 def _option(panel: str, help: str, *names: str, metavar: str | None = None) -> Any:  # As typer types its options.
@@ -41,7 +45,7 @@ def _output(help: str, *names: str, metavar: str | None = None) -> Any:
 
 
 def run(
-    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False)] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", hidden=True)] = None,
     usd: Annotated[str | None, _limit("Dollars, such as 2 or 0.50.", "AMOUNT")] = None,
     tokens: Annotated[str | None, _limit("Tokens read and written, such as 500k.")] = None,
     input_tokens: Annotated[str | None, _limit("Tokens read.")] = None,
@@ -58,6 +62,10 @@ def run(
             metavar="NAME",
         ),
     ] = None,
+    scope: Annotated[
+        str | None,
+        _way("Put the run into an org, a team or a user, whose limits in the policy hold it too.", metavar="SCOPE"),
+    ] = None,
     price: Annotated[
         list[str] | None,
         _way("A model's price, dollars per million tokens; may be repeated.", metavar="MODEL=IN/OUT"),
@@ -73,7 +81,9 @@ def run(
     wait: Annotated[
         str | None, _way("How long a call may wait for room that open calls hold (30s).", metavar="TIME")
     ] = None,
-    report: Annotated[Path | None, _output("Write the report to FILE, not to standard error.", metavar="FILE")] = None,
+    report: Annotated[
+        Path | None, _output("Write the report to FILE (-: standard output), not to standard error.", metavar="FILE")
+    ] = None,
     as_json: Annotated[bool, _output("The report as JSON; with --report in a file of its own.", "--json")] = False,
     live: Annotated[bool, _output("A line on standard error for every call.", "--live")] = False,
     quiet: Annotated[bool, _output("No report on standard error.", "--quiet")] = False,
@@ -104,7 +114,9 @@ def run(
             read = replace(read, wait_seconds=usage(lambda: _amounts.seconds(wait, name="--wait")))
         settings = RunSettings(
             command=command,
-            scope=usage(lambda: scope_of_run(name, command), "--name"),
+            scope=usage(
+                lambda: scope_of_run(name, command, owner=scope), "--name" if scope is None else "--scope, --name"
+            ),
             limits=tuple(usage(lambda: _limits(limits))),
             ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
             policy=read,
@@ -117,7 +129,7 @@ def run(
             quiet=quiet,
         )
         code = _run(
-            settings, os.environ, refused=_of_the_outer_run(policy, ledger, price, keys, on_refusal, wait, live)
+            settings, os.environ, refused=_of_the_outer_run(policy, ledger, price, keys, on_refusal, wait, live, scope)
         )
     except SolventError as error:
         fail(error, EXIT_LEDGER)
@@ -138,7 +150,7 @@ def _of_the_outer_run(*options: object) -> list[str]:
     """
     Options that a run inside another one cannot have, for the outer run's gateway decides about them.
     """
-    names = ("--policy", "--ledger", "--price", "--keys", "--on-refusal", "--wait", "--live")
+    names = ("--policy", "--ledger", "--price", "--keys", "--on-refusal", "--wait", "--live", "--scope")
     defaults: tuple[object, ...] = (None, "swap", "continue", False, [])
     return [name for name, value in zip(names, options, strict=True) if value not in defaults]
 
@@ -160,6 +172,9 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
     try:
         settings = continued(settings, ledger)
         if outer is None:
+            if not settings.quiet:
+                for notice in notices(settings, environ):
+                    print(f"solvent: {notice}", file=sys.stderr)
             ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
         else:
             inner = open_scope(settings, outer)
@@ -190,6 +205,9 @@ def _tell(settings: RunSettings, ledger: "Ledger", ended: "Ended") -> None:
     from solvent.report import summarize, to_json, write
 
     report = summarize(ledger.store, str(settings.scope))
+    if settings.report == STANDARD_OUTPUT:
+        _write_report(settings, report, sys.stdout, write, to_json)
+        return
     if settings.report is not None:
         try:
             with settings.report.open("w", encoding="utf-8") as file:
@@ -210,7 +228,7 @@ def _write_report(settings: RunSettings, report: Any, stream: Any, write: Any, t
             report,
             stream,
             environment=os.environ,
-            ledger=None if settings.ledger == ledger_url(None) else settings.ledger,
+            ledger=None if spelled_out(settings.ledger) == ledger_url(None) else settings.ledger,
         )
 
 

@@ -3,6 +3,7 @@ A YAML file as text scalars with their lines: what is not understood is told wit
 """
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -36,8 +37,8 @@ class Nodes:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{self.path}:{mark.line + 1}" if mark else str(self.path)
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            raise SettingsError(where=where, expected="YAML", got=problem) from error
+            expected, got = _problem(getattr(error, "problem", None) or str(error).splitlines()[0])
+            raise SettingsError(where=where, expected=expected, got=got) from error
         if node is None:
             raise SettingsError(where=str(self.path), expected="settings such as `budgets:`", got="an empty file")
         return node
@@ -64,18 +65,24 @@ class Nodes:
     def known(self, settings: dict[str, yaml.Node], path: str, known: Collection[str]) -> None:
         for name in settings:
             here = f"{path}.{name}".lstrip(".")
-            line = self._keys[id(settings[name])]
+            line = self.key(settings[name])
             if not path and name in _LATER:
                 self.fail(line, here, "a setting that is in force by now; this one comes with a later version", name)
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                got = f"{name}; did you mean {close[0]}?" if close else name
-                self.fail(line, here, f"one of {', '.join(sorted(known))}", got)
+                self.fail(line, here, f"one of {', '.join(sorted(known))}", with_the_closest(name, known))
 
     def text(self, node: yaml.Node, path: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
             self.fail(node, path, "one value", self.describe(node))
         return str(node.value)
+
+    def amount(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
+        """
+        A number; one with underlines is a thousand times another one, by the reader's version of YAML.
+        """
+        if "_" in self.text(node, path):
+            self.fail(node, path, "a number without `_`", self.text(node, path))
+        return self.value(node, path, read)
 
     def value(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
         text = self.text(node, path)
@@ -96,10 +103,37 @@ class Nodes:
     def fail(self, node: yaml.Node, path: str, expected: str, got: str) -> NoReturn:
         raise SettingsError(where=self.where(node, path), expected=expected, got=got)
 
+    def key(self, value: yaml.Node) -> yaml.Node:
+        """
+        The name that a value of a mapping stands under.
+        """
+        return self._keys[id(value)]
+
     @staticmethod
     def describe(node: yaml.Node) -> str:
+        if node.value == "":
+            return "nothing"
         kinds = {yaml.ScalarNode: "one value", yaml.SequenceNode: "a list", yaml.MappingNode: "settings by name"}
         return kinds[type(node)]
+
+
+def with_the_closest(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name}; did you mean {close[0]}?" if close else name
+
+
+def _problem(text: str) -> tuple[str, str]:
+    """
+    What the YAML reader expected, and what it got, out of its own words.
+    """
+    if "'\\t'" in text:
+        return "spaces", "a tab"
+    expected, but, got = text.partition(", but ")
+    if not but:
+        return f"YAML ({text})", ""
+    found = re.sub("^(got|found) ", "", got)
+    expected = expected.removeprefix("expected ").replace("the node content", "a value")
+    return expected, "the file's end" if found == "'<stream end>'" else found
 
 
 def _expectation(error: ValueError) -> str:

@@ -13,21 +13,24 @@ from msgspec.structs import replace
 
 from solvent import _amounts
 from solvent._limits import (
+    GAUGES,
     METERS,
     ON_EXCEED,
     PATH_METERS,
-    SCOPE_KINDS,
     WINDOWS,
     Limit,
     Meter,
     OnExceed,
+    Scope,
     check_time_zone,
 )
 from solvent.errors import SettingsError
 from solvent.policy import TIGHTENINGS, LoopRule, Policy
-from solvent.policy._fallback import Fallback, check_chain, share
-from solvent.policy._nodes import Nodes
+from solvent.policy._fallback import Fallback, check_chain, served_apart, share
+from solvent.policy._nodes import Nodes, with_the_closest
 from solvent.prices import OwnPrice, PriceAs, Prices, UserPrice
+from solvent.prices._user import RATES
+from solvent.stores import STORES, spelled_out
 
 BYTES_MAX = 1_000_000
 SAME_CALL_MAX = 1_000  # Times of a request that are remembered.
@@ -59,6 +62,7 @@ class _Reader(Nodes):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._time_zone = "UTC"
+        self._steps: list[tuple[Fallback, yaml.Node, str]] = []  # Each with where its `to` stands.
 
     def policy(self, root: yaml.Node, prices: Mapping[str, OwnPrice]) -> Policy:
         settings = dict(self.mapping(root, ""))
@@ -85,18 +89,32 @@ class _Reader(Nodes):
         known.check()
         if policy.price_as is not None:
             known.check_name(policy.price_as, where=self.where(settings["unpriced"], "unpriced.price_as"))
-        for step in policy.fallback:
-            if step.to not in policy.prices:
-                known.check_name(step.to, where=self.where(settings["fallback"], "fallback"))
+        for step, node, path in self._steps:
+            if step.to in policy.prices:
+                continue
+            known.check_name(step.to, where=self.where(node, path))
+            if step.model not in policy.prices and served_apart(known.card, step):
+                self.fail(node, path, f"a model of the provider that serves {step.model}", step.to)
 
     def budgets(self, node: yaml.Node, path: str) -> dict[str, object]:
         budgets: list[tuple[str, Limit]] = []
         for pattern, value in self.mapping(node, path):
             here = f'{path}."{pattern}"'
-            if not all(re.fullmatch(rf"({'|'.join(SCOPE_KINDS)}):[^/]+", part) for part in pattern.split("/")):
-                self.fail(value, here, "a scope such as run:*, agent:researcher or org:acme/team:*", pattern)
+            self._check_pattern(self.key(value), here, pattern)
             budgets += [(pattern, limit) for limit in self._limits(value, here, windows=True)]
         return {"budgets": tuple(budgets)}
+
+    def _check_pattern(self, node: yaml.Node, path: str, pattern: str) -> None:
+        """
+        A pattern that no scope can have would limit nothing, and nobody would be told.
+        """
+        if re.search(r"[^:]\*|\*[^/]", pattern):
+            self.fail(node, path, "`*` for a whole name, as in run:*", pattern)
+        try:
+            Scope.parse(pattern)
+        except ValueError as error:
+            got = f"{pattern} ({error})" if pattern not in str(error) else pattern
+            self.fail(node, path, "a scope such as run:*, agent:researcher or org:acme/team:*", got)
 
     def call(self, node: yaml.Node, path: str) -> dict[str, object]:
         limits = self._limits(node, path, windows=False)
@@ -128,7 +146,7 @@ class _Reader(Nodes):
             return self._limit(settings["limit"], f"{path}.limit", meter, windows=windows, on_exceed=on_exceed)
         text = self.text(node, path)
         amount, slash, window = text.partition("/")
-        windows = windows and meter not in PATH_METERS
+        windows = windows and meter not in PATH_METERS and meter not in GAUGES
         if slash and (not windows or window not in WINDOWS[1:]):
             expected = (
                 "an amount without a window"
@@ -139,7 +157,7 @@ class _Reader(Nodes):
         read = {"usd": _amounts.nanodollars, "seconds": _amounts.whole_seconds}.get(meter, _amounts.count)
         return Limit(
             meter=meter,
-            amount=self.checked(node, path, lambda: read(amount, name="amount")),
+            amount=self.amount(node, path, lambda _: read(amount, name="amount")),
             window=window,
             time_zone=self._time_zone,
             source=self.source(node),
@@ -147,8 +165,11 @@ class _Reader(Nodes):
         )
 
     def fallback(self, node: yaml.Node, path: str) -> dict[str, object]:
-        steps = [self._step(one, f"{path}[{place}]") for place, one in enumerate(self.items(node, path, "steps"))]
-        self.checked(node, path, lambda: check_chain(steps))
+        steps: list[Fallback] = []
+        for place, one in enumerate(self.items(node, path, "steps")):
+            here = f"{path}[{place}]"
+            steps.append(self._step(one, here))
+            self.checked(one, here, functools.partial(check_chain, steps))
         return {"fallback": tuple(steps)}
 
     def _step(self, node: yaml.Node, path: str) -> Fallback:
@@ -157,11 +178,13 @@ class _Reader(Nodes):
         for name in ("from", "to"):
             if name not in settings:
                 self.fail(node, path, "`from:` and `to:` with the names of models", "one of them")
-        return Fallback(
+        step = Fallback(
             model=self.text(settings["from"], f"{path}.from"),
             to=self.text(settings["to"], f"{path}.to"),
             at=self.value(settings["at"], f"{path}.at", share) if "at" in settings else None,
         )
+        self._steps.append((step, settings["to"], f"{path}.to"))
+        return step
 
     def loops(self, node: yaml.Node, path: str) -> dict[str, object]:
         settings = dict(self.mapping(node, path))
@@ -182,12 +205,16 @@ class _Reader(Nodes):
         return {"wait_seconds": self.value(node, path, _amounts.seconds)}
 
     def shrink(self, node: yaml.Node, path: str) -> dict[str, object]:
+        if isinstance(node, yaml.ScalarNode):
+            if node.value != "off":
+                self.fail(node, path, "{output_tokens_min: N, explicit: true or false} or `off`", self.text(node, path))
+            return {"shrink_tokens_min": 0}
         settings = dict(self.mapping(node, path))
         self.known(settings, path, {"output_tokens_min": None, "explicit": None})
         fields: dict[str, object] = {}
         if "output_tokens_min" in settings:
             here = f"{path}.output_tokens_min"
-            fields["shrink_tokens_min"] = self.value(settings["output_tokens_min"], here, _amounts.count)
+            fields["shrink_tokens_min"] = self.amount(settings["output_tokens_min"], here, _tokens_min)
         if "explicit" in settings:
             fields["shrink_explicit"] = self.value(settings["explicit"], f"{path}.explicit", _boolean)
         return fields
@@ -197,7 +224,8 @@ class _Reader(Nodes):
         ways = [self.text(one, path) for one in items]
         for way, one in zip(ways, items, strict=True):
             if way not in TIGHTENINGS or ways.count(way) > 1:
-                self.fail(one, path, f"each of {', '.join(TIGHTENINGS)} at most once", way)
+                got = way if way in TIGHTENINGS else with_the_closest(way, TIGHTENINGS)
+                self.fail(one, path, f"each of {', '.join(TIGHTENINGS)} at most once", got)
         return {"tighten": tuple([way for way in TIGHTENINGS if way in ways])}
 
     def store_down(self, node: yaml.Node, path: str) -> dict[str, object]:
@@ -206,7 +234,7 @@ class _Reader(Nodes):
             self.known(settings, path, ("open",))
             if not settings:
                 self.fail(node, path, "{open: AMOUNT}", "none")
-            return {"open_nanodollars": self.value(settings["open"], f"{path}.open", _amounts.nanodollars)}
+            return {"open_nanodollars": self.amount(settings["open"], f"{path}.open", _amounts.nanodollars)}
         if self.text(node, path) != "refuse":
             self.fail(node, path, "`refuse` or {open: AMOUNT}", self.text(node, path))
         return {}
@@ -230,16 +258,26 @@ class _Reader(Nodes):
                 prices[model] = PriceAs(model=value.value, source=self.source(value))
                 continue
             settings = dict(self.mapping(value, here))
-            self.known(settings, here, dict.fromkeys(("input", "output", "cache_read", "cache_write")))
+            self.known(settings, here, RATES)
             for name in ("input", "output"):
                 if name not in settings:
                     self.fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
-            texts = {name: self.text(amount, f"{here}.{name}") for name, amount in settings.items()}
+            texts = {name: self._price(amount, f"{here}.{name}", name) for name, amount in settings.items()}
             prices[model] = self.checked(value, here, functools.partial(_user_price, texts, self.source(value)))
         return {"prices": prices}
 
+    def _price(self, node: yaml.Node, path: str, name: str) -> str:
+        """
+        One figure of a price, checked alone, for the error to name it.
+        """
+        free = {"input": "0", "output": "0"}
+        self.amount(node, path, lambda text: _user_price({**free, name: text}, ""))
+        return self.text(node, path)
+
     def ledger(self, node: yaml.Node, path: str) -> dict[str, object]:
-        url = self.text(node, path)
+        url = spelled_out(self.text(node, path))
+        if url.partition("://")[0] not in STORES or "://" not in url:
+            self.fail(node, path, "a file that ends in .db, or a URL such as sqlite:///ledger.db", url or "nothing")
         scheme, separator, rest = url.partition(":///")
         if scheme == "sqlite" and separator and not rest.startswith("/"):
             url = f"sqlite:///{self.path.parent.resolve() / rest}"  # Relative to this file.
@@ -262,6 +300,13 @@ def _same_call(text: str) -> int:
     if not 1 <= times <= SAME_CALL_MAX:
         raise ValueError(f"same_call must be within 1 and {SAME_CALL_MAX:,}, got {times}")
     return times
+
+
+def _tokens_min(text: str) -> int:
+    tokens = _amounts.count(text, name="output_tokens_min")
+    if not tokens:
+        raise ValueError("output_tokens_min must be 1 or more (`shrink: off` shrinks no call), got 0")
+    return tokens
 
 
 def _boolean(text: str) -> bool:

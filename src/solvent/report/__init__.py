@@ -2,10 +2,10 @@
 The report of a run: summed from the journal, drawn for a terminal, written as JSON.
 """
 
-from solvent.report._json import to_json
+from solvent.report._json import list_json, to_json
 from solvent.report._records import ModelUse, Refused, Report, Share, Use
 from solvent.report._summary import summarize
-from solvent.report._terminal import render, write
+from solvent.report._terminal import render, shown_name, write
 
 __all__ = [
     "ModelUse",
@@ -13,7 +13,9 @@ __all__ = [
     "Report",
     "Share",
     "Use",
+    "list_json",
     "render",
+    "shown_name",
     "summarize",
     "to_json",
     "write",

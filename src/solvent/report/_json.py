@@ -4,10 +4,11 @@ A report as JSON, version 1 of the schema that stands beside this file in ``sche
 Amounts of money and of meters travel as strings, so that no reader rounds them; plain counts are numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from solvent._amounts import exact_dollars
+from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 from solvent.report._records import Refused, Report, Share, Use
 
@@ -25,17 +26,22 @@ def to_json(report: Report) -> Json:
         "scope": report.scope,
         "openings": report.openings,
         "before": _use(report.before),
+        "state": report.state,
         "started": _time(report.started),
         "ended": _time(report.ended),
         "last_seen": _time(report.last_seen),
-        "elapsed_milliseconds": round(report.elapsed_seconds * 1000),
+        "elapsed_milliseconds": round(report.open_nanoseconds / 1_000_000),
         "exit_reason": report.exit_reason,
         "exit_code": report.exit_code,
         "limits": [balance_json(balance) for balance in report.limits],
+        "also_in_force": [_other(other) for other in report.others],
         "total": _use(report.total),
         "models": [{"provider": model.provider, "model": model.model, **_use(model.use)} for model in report.models],
         "refused": [_refused(refused) for refused in report.refused],
+        "turned_away": dict(report.turned_away),
+        "failed": dict(report.failed),
         "released": report.released,
+        "unsent": dict(report.unsent),
         "rungs": dict(report.rungs),
         "estimated": [{"reason": reason, **_share(share)} for reason, share in report.estimated.items()],
         "expired": _share(report.expired),
@@ -44,6 +50,16 @@ def to_json(report: Report) -> Json:
         "overruns": _share(report.overruns),
         "bounds": _share(report.bounds),
     }
+
+
+def list_json(reports: Sequence[Report], count: int) -> Json:
+    """
+    The reports of the last runs.
+
+    Args:
+        count: How many runs there are in all.
+    """
+    return {"schema_version": SCHEMA_VERSION, "runs_in_all": count, "runs": [to_json(report) for report in reports]}
 
 
 def account_json(account: Account) -> Json:
@@ -68,6 +84,17 @@ def balance_json(balance: Balance) -> Json:
         "unit": "nanodollars" if is_money else "count",
         **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
         "dollars": in_dollars if is_money else None,
+    }
+
+
+def _other(other: OtherLimit) -> Json:
+    return {
+        "scope": other.scope,
+        "meter": other.meter,
+        "window": other.window,
+        "limit": other.limit,
+        "on_exceed": other.on_exceed,
+        "spent": None if other.spent is None else str(other.spent),
     }
 
 

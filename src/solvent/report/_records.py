@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 
 
@@ -74,15 +75,23 @@ class Report(Struct, frozen=True, kw_only=True):
         scope: The run's scope: ``run:triage``.
         openings: How often it was opened; a run that is continued by name is opened again.
         before: What was used before the last opening: what a run that is continued by name had spent by then.
+        state: ``running``, ``killed`` or ``ended``; ``None`` where nobody can tell whether its process is there still.
+        open_nanoseconds: How long it was open, all openings together; until now while it runs, and until its last sign
+            of life where it was killed.
         started: When it was first opened; nanoseconds since 1970, UTC, as all times here.
         ended: When it was last closed; ``None`` while it is open, and for ever if it was killed.
         last_seen: The last entry that the run itself wrote.
         exit_reason, exit_code: How it was last closed.
         limits: The limits of the last opening, with what their accounts hold.
+        others: The other limits in force: those that only tell, of the single call, of the path and of time.
         total, models: What was used in all, and by model, the most expensive first.
         refused: The most frequent first.
+        turned_away: Requests that were no call that could be made, by code; written when the run is closed.
+        failed: Calls that a provider answered with an error, by HTTP status.
         released: Calls that were given up before anything was sent.
-        rungs: How often which rung of the ladder was taken: ``prefix``, ``wait``, ``shrink``.
+        unsent: The same by reason: ``not_sent``, for the provider was not reached, or ``client_gone``.
+        rungs: How often which rung of the ladder was taken: ``prefix``, ``wait``, ``shrink``; and which limit that
+            only tells was passed: ``warn usd``.
         estimated: Calls whose cost is a bound rather than the provider's count, by reason.
         expired: Calls whose end no one saw, charged in full. They are among the estimated ones.
         corrected: Calls that had expired and whose true cost came late.
@@ -94,16 +103,22 @@ class Report(Struct, frozen=True, kw_only=True):
     scope: str
     openings: int = 0
     before: Use = field(default_factory=Use)
+    state: str | None = None
+    open_nanoseconds: int = 0
     started: int | None = None
     ended: int | None = None
     last_seen: int | None = None
     exit_reason: str | None = None
     exit_code: int | None = None
     limits: tuple[Balance, ...] = ()
+    others: tuple[OtherLimit, ...] = ()
     total: Use = field(default_factory=Use)
     models: tuple[ModelUse, ...] = ()
     refused: tuple[Refused, ...] = ()
+    turned_away: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
     released: int = 0
+    unsent: Mapping[str, int] = field(default_factory=dict)
     rungs: Mapping[str, int] = field(default_factory=dict)
     estimated: Mapping[str, Share] = field(default_factory=dict)
     expired: Share = field(default_factory=Share)
@@ -124,7 +139,6 @@ class Report(Struct, frozen=True, kw_only=True):
     @property
     def elapsed_seconds(self) -> float:
         """
-        From the first opening to the last closing, or to the last sign of life while the run is open.
+        How long it was open.
         """
-        last = self.last_seen if self.ended is None else self.ended
-        return 0.0 if self.started is None or last is None else (last - self.started) / 1e9
+        return self.open_nanoseconds / 1e9

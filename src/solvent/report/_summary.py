@@ -9,76 +9,37 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from solvent._ledger import carries_run_total, limit_in_force
+from solvent._clock import Clock, SystemClock
+from solvent._ladder import CALL
+from solvent._ledger import limit_in_force
 from solvent._limits import METERS
+from solvent._openings import OtherLimit, others_of
 from solvent._records import Account, Balance, Entry, Posting
-from solvent.report._records import ModelUse, Refused, Report, Share, Use
+from solvent.report._records import ModelUse, Refused, Report
+from solvent.report._sums import OpenTime, Shares, Sum, cost_of
 from solvent.stores._protocol import Store, under
 
 _Named = tuple[str | None, str | None, str | None]  # Provider, model asked for, model that answered.
 _Cause = tuple[str, Account | None, int | None, str | None]  # Code, account, limit, model.
 
 
-def summarize(store: Store, scope: str) -> Report:
+def summarize(store: Store, scope: str, *, clock: Clock | None = None) -> Report:
     """
     The report of one run and of everything below its scope.
 
     Args:
         store: Where its journal is.
         scope: The run's scope as the journal spells it: ``run:triage``.
+        clock: Tells how long a run that is open has been so.
 
     Raises:
         StoreUnavailable: The store did not answer.
         LedgerCorrupt: It is damaged.
     """
-    tally = _Tally(scope)
+    tally = _Tally(scope, clock or SystemClock())
     for entry in store.entries(scope=scope):
         tally.add(entry)
     return tally.report(store)
-
-
-class _Sum:
-    """
-    A ``Use`` under way. Calls can be taken out again, for a correction replaces what an expiry booked.
-    """
-
-    def __init__(self) -> None:
-        self.calls = self.cost = self.unpriced = 0
-        self.tokens: Counter[str] = Counter()
-
-    def add(self, entry: Entry, sign: int) -> None:
-        cost = _cost(entry)
-        self.calls += sign
-        self.cost += sign * (cost or 0)
-        self.unpriced += sign * (cost is None)
-        for name, count in (entry.call.usage or {}).items():
-            self.tokens[name] += sign * count
-
-    def join(self, other: "_Sum") -> None:
-        self.calls += other.calls
-        self.cost += other.cost
-        self.unpriced += other.unpriced
-        self.tokens.update(other.tokens)
-
-    def use(self) -> Use:
-        tokens = {name: count for name, count in sorted(self.tokens.items()) if count}
-        return Use(calls=self.calls, cost_nanodollars=self.cost, unpriced=self.unpriced, tokens=tokens)
-
-
-class _Shares:
-    """
-    A ``Share`` under way.
-    """
-
-    def __init__(self) -> None:
-        self.count = self.nanodollars = 0
-
-    def add(self, sign: int, nanodollars: int) -> None:
-        self.count += sign
-        self.nanodollars += sign * nanodollars
-
-    def share(self) -> Share:
-        return Share(count=self.count, nanodollars=self.nanodollars)
 
 
 class _Tally:
@@ -86,18 +47,23 @@ class _Tally:
     Everything that the report sums up, entry by entry.
     """
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, clock: Clock) -> None:
         self._scope = scope
+        self._time = OpenTime(clock)
         self._head = Report(scope=scope)
         self._limits: dict[str, dict[Account, int | None]] = {}  # Of the last opening of each scope.
+        self._others: dict[str, tuple[OtherLimit, ...]] = {}
         self._balances: defaultdict[Account, list[int]] = defaultdict(lambda: [0, 0, 0])
-        self._sums: defaultdict[_Named, _Sum] = defaultdict(_Sum)
+        self._sums: defaultdict[_Named, Sum] = defaultdict(Sum)
         self._refused: dict[_Cause, tuple[int, str | None]] = {}
         self._rungs: Counter[str] = Counter()
-        self._estimated: defaultdict[str, _Shares] = defaultdict(_Shares)
+        self._turned_away: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._unsent: Counter[str] = Counter()
+        self._estimated: defaultdict[str, Shares] = defaultdict(Shares)
         self._open: dict[str, Entry] = {}
         self._expired: dict[str, Entry] = {}
-        self._overruns, self._bounds = _Shares(), _Shares()
+        self._overruns, self._bounds = Shares(), Shares()
         self._released = self._corrected = self._last_seen = 0
 
     def add(self, entry: Entry) -> None:
@@ -107,11 +73,10 @@ class _Tally:
                 sums[0] += posting.reserved
                 sums[1] += posting.spent
                 sums[2] += posting.overrun
-        if entry.kind != "expire":  # Written by whoever looks next, which is no sign of life.
-            self._last_seen = entry.at
         match entry.kind:
             case "open":
                 self._limits[entry.scope] = {posting.account: posting.limit for posting in entry.postings}
+                self._others[entry.scope] = others_of(entry.call)
                 self._opened(entry)
             case "close":
                 self._closed(entry)
@@ -121,11 +86,14 @@ class _Tally:
                 self._open[entry.id] = entry
             case "settle" | "expire" | "release" | "correct":
                 self._close_call(entry)
+        if entry.kind != "expire":  # Written by whoever looks next, which is no sign of life.
+            self._last_seen = entry.at
 
     def _opened(self, entry: Entry) -> None:
         if entry.scope == self._scope:
             head, began = self._head, entry.call.started or entry.at
             started = began if head.started is None else head.started
+            self._time.open(began, owner=entry.call.status, seen=self._last_seen)
             self._head = replace(
                 head,
                 openings=head.openings + 1,
@@ -139,6 +107,8 @@ class _Tally:
     def _closed(self, entry: Entry) -> None:
         if entry.scope == self._scope:
             status = entry.call.status or ""
+            self._time.close(entry.call.ended or entry.at)
+            self._turned_away.update(entry.call.usage or {})
             self._head = replace(
                 self._head,
                 ended=entry.call.ended or entry.at,
@@ -165,16 +135,20 @@ class _Tally:
             entry = _corrected(expired, entry)
         if entry.kind == "release":
             self._released += 1
+            self._unsent[entry.call.reason or "not_sent"] += 1
             return
         if entry.kind == "expire":
             self._expired[entry.id] = entry
         self._count(entry, 1)
 
     def _count(self, entry: Entry, sign: int) -> None:
-        call, cost = entry.call, _cost(entry)
+        call, cost = entry.call, cost_of(entry)
         self._sums[call.provider, call.model_asked, call.model_used].add(entry, sign)
         for rung in call.rungs or ():
-            self._rungs[rung.partition(" ")[0]] += sign
+            name = rung.partition(" ")[0]
+            self._rungs[rung if name in ("warn", "log") else name] += sign
+        if (call.status or "").isdecimal() and int(call.status or 0) >= 400:
+            self._failed[call.status or ""] += sign
         if call.estimated is not None:
             self._estimated[call.estimated].add(sign, cost or 0)
         if _excess(entry) > 0:
@@ -185,15 +159,18 @@ class _Tally:
     def report(self, store: Store) -> Report:
         models = _by_model(self._sums)
         refused = sorted(self._refused.items(), key=lambda item: (-item[1][0], item[0][0]))
-        open_shares, expired = _Shares(), _Shares()
+        open_shares, expired = Shares(), Shares()
         for entry in self._open.values():
             open_shares.add(1, _held(entry))
         for entry in self._expired.values():
-            expired.add(1, _cost(entry) or 0)
+            expired.add(1, cost_of(entry) or 0)
         return replace(
             self._head,
             last_seen=self._last_seen or None,
+            state=self._time.state,
+            open_nanoseconds=self._time.until(self._last_seen),
             limits=self._limit_balances(store),
+            others=self._others_in_force(store),
             total=self._total().use(),
             models=tuple(
                 ModelUse(provider=provider, model=model, use=part.use())
@@ -203,8 +180,11 @@ class _Tally:
                 Refused(code=code, account=account, limit=limit, model=model, count=count, reason=reason)
                 for (code, account, limit, model), (count, reason) in refused
             ),
+            turned_away=_counted(self._turned_away),
+            failed=_counted(self._failed),
             released=self._released,
-            rungs={name: count for name, count in sorted(self._rungs.items()) if count},
+            unsent=_counted(self._unsent),
+            rungs=_counted(self._rungs),
             estimated={reason: part.share() for reason, part in sorted(self._estimated.items()) if part.count},
             expired=expired.share(),
             corrected=self._corrected,
@@ -213,8 +193,8 @@ class _Tally:
             bounds=self._bounds.share(),
         )
 
-    def _total(self) -> _Sum:
-        total = _Sum()
+    def _total(self) -> Sum:
+        total = Sum()
         for part in self._sums.values():
             total.join(part)
         return total
@@ -232,6 +212,15 @@ class _Tally:
             for account in sorted(limits, key=lambda account: _rank(account, self._scope))
         )
 
+    def _others_in_force(self, store: Store) -> tuple[OtherLimit, ...]:
+        return tuple(
+            replace(other, spent=self._balance(Account(other.scope, other.meter, other.window), store).spent)
+            if other.meter in METERS and other.scope != CALL
+            else other
+            for scope in sorted(self._others)
+            for other in self._others[scope]
+        )
+
     def _balance(self, account: Account, store: Store) -> Balance:
         # A window's present bucket, and what other runs spent of a wider scope's account, are the store's to tell.
         if account.window or not under(account.scope, self._scope):
@@ -239,15 +228,6 @@ class _Tally:
             return next(found, Balance(account=account))
         reserved, spent, overrun = self._balances.get(account, (0, 0, 0))
         return Balance(account=account, reserved=reserved, spent=spent, overrun=overrun)
-
-
-def _cost(entry: Entry) -> int | None:
-    """
-    What a closing booked: by the run's own account where it has one, so that the report and the balance cannot differ.
-    """
-    booked = next((posting.spent for posting in entry.postings if carries_run_total(posting.account)), None)
-    unpriced = entry.call.cost_nanodollars is None and not booked
-    return None if unpriced else entry.call.cost_nanodollars if booked is None else booked
 
 
 def _in_force(limit: int | None, own: Balance | None) -> int | None:
@@ -283,7 +263,7 @@ def _corrected(expired: Entry, correct: Entry) -> Entry:
     return replace(correct, kind="release" if unmade else "settle", postings=tuple(postings))
 
 
-def _by_model(sums: Mapping[_Named, _Sum]) -> dict[tuple[str | None, str | None], _Sum]:
+def _by_model(sums: Mapping[_Named, Sum]) -> dict[tuple[str | None, str | None], Sum]:
     """
     Sums by the model that answered. Calls that nobody answered go to the one that mostly answers for the asked name.
     """
@@ -291,11 +271,15 @@ def _by_model(sums: Mapping[_Named, _Sum]) -> dict[tuple[str | None, str | None]
     for (provider, asked, used), part in sorted(sums.items(), key=lambda item: item[1].calls):
         if used is not None and part.calls:
             answering[provider, asked] = used
-    models: defaultdict[tuple[str | None, str | None], _Sum] = defaultdict(_Sum)
+    models: defaultdict[tuple[str | None, str | None], Sum] = defaultdict(Sum)
     for (provider, asked, used), part in sums.items():
         if part.calls:
             models[provider, used or answering.get((provider, asked), asked)].join(part)
     return dict(models)
+
+
+def _counted(counter: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counter.items()) if count}
 
 
 def _rank(account: Account, scope: str) -> tuple[bool, str, int, str]:

@@ -26,7 +26,8 @@ def line(event: Event) -> str | None:
             if cut:
                 parts.append("ended at its output cap")
             if total is not None:
-                parts.append(f"{show_dollars(total)} so far")
+                least = "at least " if call.cost_nanodollars is None else ""
+                parts.append(f"{least}{show_dollars(total)} so far")
             return " · ".join([*parts, *(call.rungs or ())])
         case CallRefused(error=BudgetExceeded() as error):
             return f"refused: {error.headline()}"

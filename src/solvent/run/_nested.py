@@ -11,7 +11,7 @@ from solvent._limits import Scope
 from solvent._outer import Asked, Outer
 from solvent.errors import SettingsError
 from solvent.run._python import python_path
-from solvent.run._session import Ended, catch_signals, ended_by, pass_signals, write_close, write_open
+from solvent.run._session import EXIT_BUDGET, Ended, catch_signals, ended_by, pass_signals, write_close, write_open
 from solvent.run._settings import RunSettings
 from solvent.run._warden import Warden
 from solvent.stores._batcher import Ledger
@@ -67,4 +67,5 @@ async def _supervise(settings: RunSettings, warden: Warden, early: list[int]) ->
         async with asyncio.timeout(settings.time_seconds):
             return ended_by(await warden.wait())
     except TimeoutError:
-        return ended_by(await warden.end(), verdict="deadline")
+        await warden.end()
+        return Ended(code=EXIT_BUDGET, reason="deadline")

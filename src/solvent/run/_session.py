@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from msgspec.structs import replace
 
 from solvent._ids import new_id
 from solvent._limits import Limit
+from solvent._openings import opening
 from solvent._operations import Note
-from solvent._records import Account, CallRecord, Terms
+from solvent._records import Account, CallRecord
 from solvent.errors import SolventError
-from solvent.policy import LimitsInForce
+from solvent.policy import LimitsInForce, Rules
 from solvent.run._guardian import FORWARDED
+from solvent.run._python import python_path
 from solvent.run._settings import RunSettings
 from solvent.run._warden import Exited, Lost, NotExecutable, NotFound, Result, Warden
 from solvent.stores._batcher import Ledger
@@ -28,12 +31,15 @@ from solvent.stores._batcher import Ledger
 if TYPE_CHECKING:
     from solvent.events import Event
     from solvent.gateway._environment import Prepared
+    from solvent.gateway._incoming import Event as Request
 
 EXIT_BUDGET = 3
 # A program that asks in vain so often in a row does not look at the answers, and would ask for ever.
 REFUSALS_MAX = 20
 # A command that is over before it could ask for anything needs no gateway; one that asks at once waits so long.
 LOAD_SECONDS = 0.03
+# Answers at the run's end, and to requests that did not know its address: those may be anybody's.
+_NOT_TURNED_AWAY = ("gateway_closing", "unknown_route", "wrong_host")
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -47,12 +53,14 @@ class Ended(Struct, frozen=True, kw_only=True):
         detail: What the system said, where it said something.
         trouble: The last time that the ledger did not answer, in words; calls that it could not book then stay
             reserved and are charged in full.
+        turned_away: Requests that were no call that could be made, by code.
     """
 
     code: int
     reason: str
     detail: str = ""
     trouble: str = ""
+    turned_away: Mapping[str, int] = {}
 
 
 def run(
@@ -73,7 +81,8 @@ def run(
     write_open(ledger, settings)
     early = catch_signals()
     # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
-    warden = Warden.start(settings.command, env={**prepared.environment, "SOLVENT_LEDGER": ledger.store.url})
+    env = {**prepared.environment, "SOLVENT_LEDGER": ledger.store.url, **python_path(environ)}
+    warden = Warden.start(settings.command, env=env)
     session = _Session(settings, ledger, warden, live, early)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         ended = runner.run(session.main(prepared, listening, token))
@@ -88,7 +97,7 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     opened = ledger.store.last_opened(str(settings.scope))
     if opened is None:
         return settings
-    new = _in_force(settings)
+    new = {Account(place, limit.meter, limit.window_key) for place, limit in _rules(settings).blocking}
     kept = tuple(
         Limit.of_account(
             posting.account.meter,
@@ -102,28 +111,31 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     return replace(settings, limits=settings.limits + kept)
 
 
-def _in_force(settings: RunSettings) -> dict[Account, int]:
+def _rules(settings: RunSettings) -> Rules:
     """
-    The limits of flags and policy on the run's path, by account.
+    What flags and policy put in force on the run's path.
     """
     limits = LimitsInForce(settings.policy)
     limits.open(settings.scope, settings.limits)
-    return {Account(place, limit.meter, limit.window_key): limit.amount for place, limit in limits.of(settings.scope)}
+    return limits.rules(settings.scope)
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
-    limits = _in_force(settings)
-    terms = Terms.of(dict(limits)) if limits else None
-    call = CallRecord(started=time.time_ns(), parent_id=parent)
-    ledger.do(Note(kind="open", id=new_id(), scope=str(settings.scope), terms=terms, call=call))
+    rules, policy = _rules(settings), settings.policy
+    ledger.do(opening(settings.scope, rules, per_call=policy.call, time_seconds=settings.time_seconds, parent=parent))
 
 
 def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> Ended:
     """
     Write into the journal how a run ended; what a ledger that is gone by then says becomes the run's trouble.
+
+    What programs of the run counted by themselves and left open when they were killed is charged before.
     """
-    call = CallRecord(ended=time.time_ns(), reason=ended.reason, status=str(ended.code))
+    call = CallRecord(
+        ended=time.time_ns(), reason=ended.reason, status=str(ended.code), usage=ended.turned_away or None
+    )
     try:
+        ledger.store.expire()
         ledger.do(Note(kind="close", id=new_id(), scope=str(settings.scope), call=call))
     except SolventError as error:
         return replace(ended, trouble=str(error))
@@ -166,6 +178,7 @@ class _Session:
         self._refusals = 0
         self._answered = 0.0
         self._trouble = ""
+        self._turned_away: Counter[str] = Counter()
 
     async def main(self, prepared: "Prepared", listening: socket.socket, token: str) -> Ended:
         loop = asyncio.get_running_loop()
@@ -193,7 +206,9 @@ class _Session:
         guard = Guard(self._ledger, policy=settings.policy, listeners=listeners)
         guard.open(settings.scope, settings.limits)
         routes = {token: settings.scope}
-        gateway = Gateway(guard=guard, upstreams=prepared.upstreams, keys=prepared.keys, routes=routes)
+        gateway = Gateway(
+            guard=guard, upstreams=prepared.upstreams, keys=prepared.keys, routes=routes, on_event=self._count
+        )
         server = Server(gateway, listening)
         await server.start()
         alive = asyncio.create_task(guard.keep_alive())
@@ -210,7 +225,11 @@ class _Session:
         await server.stop()
         await guard.adrain()
         alive.cancel()
-        return replace(ended, trouble=self._trouble)
+        return replace(ended, trouble=self._trouble, turned_away=dict(self._turned_away))
+
+    def _count(self, event: "Request") -> None:
+        if event.kind in ("denied", "rejected") and event.code not in _NOT_TURNED_AWAY:
+            self._turned_away[event.code] += 1
 
     def _decide(self, reason: str) -> None:
         if not self._verdict.done():

@@ -2,7 +2,7 @@
 What ``solvent run`` was asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,33 @@ from solvent.policy import Policy
 
 # A program named first often only says what runs the real one.
 _INTERPRETERS = ("bash", "bun", "deno", "node", "npx", "perl", "python", "ruby", "sh", "uv", "uvx")
+
+
+OWNERS = ("org", "team", "user")  # Whom a run may belong to, widest first.
+
+# What lets a program call a provider that no route leads to.
+# Source: litellm 1.106.2, ``llms/*``; code.claude.com/docs, "env-vars"; read 2026-11-22.
+_UNLED = (
+    "AI21_API_KEY",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AZURE_AI_API_KEY",
+    "AZURE_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CODESTRAL_API_KEY",
+    "DASHSCOPE_API_KEY",
+    "DEEPINFRA_API_KEY",
+    "HF_TOKEN",
+    "HUGGINGFACE_API_KEY",
+    "NVIDIA_NIM_API_KEY",
+    "PERPLEXITYAI_API_KEY",
+    "PERPLEXITY_API_KEY",
+    "REPLICATE_API_KEY",
+    "REPLICATE_API_TOKEN",
+    "SAMBANOVA_API_KEY",
+    "VOYAGE_API_KEY",
+)
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
@@ -41,14 +68,47 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     quiet: bool = False
 
 
-def scope_of_run(name: str | None, command: Sequence[str]) -> Scope:
+def scope_of_run(name: str | None, command: Sequence[str], *, owner: str | None = None) -> Scope:
     """
     ``run:NAME``, or a new scope named after the program.
 
+    Args:
+        owner: The scope that it is to be in, such as ``org:acme/team:search``.
+
     Raises:
-        ValueError: The name cannot be one of a scope.
+        ValueError: The name cannot be one of a scope, or no run can be in that one.
     """
-    return Scope((("run", name if name is not None else f"{_program(command)}-{new_id()}"),))
+    run = ("run", name if name is not None else f"{_program(command)}-{new_id()}")
+    above = Scope.parse(owner).parts if owner else ()
+    if any(kind not in OWNERS for kind, _ in above):
+        raise ValueError(f"a run can be in an org, a team and a user, such as org:acme/team:search; got {owner!r}")
+    return Scope((*above, run))
+
+
+def notices(settings: "RunSettings", environ: Mapping[str, str]) -> list[str]:
+    """
+    What a person has to know before the program starts: limits that cannot hold it, and ways around this run.
+    """
+    return [*_unmet(settings.policy, settings.scope), *_ways_around(settings, environ)]
+
+
+def _unmet(policy: Policy, scope: Scope) -> Iterator[str]:
+    own = {kind for kind, _ in scope.parts}
+    for kind in OWNERS:
+        patterns = {pattern for pattern, _ in policy.budgets if kind in _kinds(pattern)}
+        if patterns and kind not in own:
+            names = ", ".join(sorted(patterns))
+            yield f"no limit of {names} holds this run, which is in no {kind}; --scope {kind}:NAME puts it in one"
+
+
+def _kinds(pattern: str) -> set[str]:
+    return {segment.partition(":")[0] for segment in pattern.split("/")}
+
+
+def _ways_around(settings: "RunSettings", environ: Mapping[str, str]) -> Iterator[str]:
+    found = [name for name in _UNLED if environ.get(name)]
+    if found and (settings.limits or settings.policy.budgets or settings.policy.call):
+        yield f"with {', '.join(found)} the program can call providers past this run, and no limit holds such calls"
 
 
 def _program(command: Sequence[str]) -> str:
@@ -64,10 +124,3 @@ def _program(command: Sequence[str]) -> str:
                 first = Path(next(words, "") if word == "-m" else word).name or first
                 break
     return "".join(char for char in first if char.isalnum() or char in "._-")[:64] or "run"
-
-
-def outer_gateway(environ: Mapping[str, str]) -> str | None:
-    """
-    The gateway of the ``solvent run`` that this one runs inside, if it does.
-    """
-    return environ.get("SOLVENT_GATEWAY")

@@ -23,11 +23,18 @@ def is_alive(owner: str, *, clock: Clock) -> bool:
 
     One of another PID namespace (a container) cannot be seen from here: for it the deadline alone decides.
     """
+    return is_there(owner, clock=clock) is not False
+
+
+def is_there(owner: str, *, clock: Clock) -> bool | None:
+    """
+    Whether that process is still there; ``None`` where it cannot be seen from here.
+    """
     boot, pid, start = owner.split("/")
     start, _, namespace = start.partition("@")
-    if namespace and namespace != _namespace():
-        return boot == clock.boot_id()
-    return boot == clock.boot_id() and _start(int(pid)) == start
+    if boot != clock.boot_id():
+        return False
+    return None if namespace and namespace != _namespace() else _start(int(pid)) == start
 
 
 @functools.lru_cache(maxsize=8)
