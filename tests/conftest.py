@@ -1,10 +1,14 @@
 # ruff: noqa: E402  # The rewriting of assertions has to be asked for before the imports.
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+# Workers of xdist say that they are 80 columns wide, and commands then fold what they say.
+os.environ.pop("COLUMNS", None)
 
 # Before anything imports it, or its promises fail without saying what was found.
 pytest.register_assert_rewrite("solvent.testing")

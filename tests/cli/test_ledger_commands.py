@@ -225,7 +225,7 @@ ZONE = "time_zone must be a name such as UTC or Europe/Berlin"
         ("run:a usd 1 --window day --time-zone Mars", f"--time-zone: {ZONE}, got 'Mars'"),
         ("run:a usd 1 --time-zone UTC", "--time-zone: it goes with the windows hour, day, week and month"),
         ("run:a usd 1 --window day@UTC --time-zone GB", "--time-zone: got 'GB', and 'day@UTC' names another"),
-        ("triage usd 1", "SCOPE: a scope is written kind:name, such as run:42; got 'triage' in 'triage'"),
+        ("triage usd 1", "SCOPE: a scope is written kind:name, such as run:42; got 'triage'"),
         ("dept:a usd 1", "SCOPE: a scope's kind is one of org, team, user, run, agent, step; got 'dept'"),
         ("run:a/org:b usd 1", "SCOPE: org:b cannot stand below run in a scope"),
         (f"run:{'x' * 257} usd 1", "SCOPE: a name in a scope has 1 to 256 bytes, got 257"),
@@ -277,8 +277,7 @@ def test_a_bad_scope_to_look_at_is_refused(ledger: Shell) -> None:
         code, said = ledger.refusal(command, "--scope", "triage")
         assert (code, said) == (
             2,
-            "Error: Invalid value for --scope: "
-            "a scope is written kind:name, such as run:42; got 'triage' in 'triage'\n",
+            "Error: Invalid value for --scope: a scope is written kind:name, such as run:42; got 'triage'\n",
         )
 
 

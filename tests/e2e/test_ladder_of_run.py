@@ -64,8 +64,8 @@ def test_a_soft_limit_refuses_nothing_and_is_in_the_report(desk: Desk, fake_prov
     desk.providers_at(fake.url)
     ran = run(desk, "budgets: {run:*: {usd: {limit: 0.10, on_exceed: warn}}}", calls=8)
     assert (len(fake.bill), ran.refused) == (8, 0)
-    assert ran.report["rungs"] == {"warn": 5}
-    assert "5 passed a limit that does not block" in desk.solvent("report").stdout
+    assert ran.report["rungs"] == {"warn usd": 5}
+    assert "5 passed the limit of usd (warn)" in desk.solvent("report").stdout
     assert billed(fake) == 24 * DOLLAR // 100
 
 
