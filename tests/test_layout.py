@@ -33,6 +33,7 @@ RANKS = (
     ("_calls",),
     ("_answers", "_guard"),
     ("gateway", "report", "_runtime"),
+    ("_block",),
     ("_budget", "run"),
     ("_place",),
     ("instrument",),

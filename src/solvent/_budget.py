@@ -5,17 +5,17 @@ What users hold: a budget, the limits over a scope and the ledger that keeps its
 import asyncio
 import logging
 import os
-import threading
+import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar, Token
 from decimal import Decimal
-from functools import partial, wraps
-from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from functools import partial
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from solvent import _amounts
+from solvent._block import CURRENT, OPEN, Block, innermost
 from solvent._clock import SystemClock
 from solvent._ids import new_id
 from solvent._limits import METERS, PATH_METERS, Limit, Meter, Scope
@@ -26,7 +26,6 @@ from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
 from solvent.errors import SettingsError, SolventError
 from solvent.events import StoreFailed
-from solvent.policy import LimitsInForce, Policy
 from solvent.policy._fallback import Fallback, chain
 from solvent.stores import is_shared
 
@@ -36,12 +35,7 @@ if TYPE_CHECKING:
 Money = str | int | float | Decimal
 Count = str | int
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 _log = logging.getLogger("solvent")
-
-CURRENT: ContextVar["Budget | None"] = ContextVar("solvent_budget", default=None)
 
 
 class Budget:
@@ -52,8 +46,6 @@ class Budget:
 
     Attributes:
         scope: ``run:triage-01J9ZK…``; a budget inside another one, or inside a run, is a step below it.
-        below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
-            there.
     """
 
     def __init__(
@@ -69,57 +61,61 @@ class Budget:
         self.limits = limits
         self.fallback = fallback
         self.wait_seconds = wait_seconds
-        self.scope = Scope((("run", name),))
         self._name = name
         self._run = run
         self._ledger_url = ledger
-        self._runtime: Runtime | None = None
-        self.below: tuple[str, ...] | None = None
-        self._tokens: list[Token[Budget | None]] = []
+        self._is_open = False
+        self._block: Block | None = None  # The last one.
 
     def __repr__(self) -> str:
-        return f"<solvent.Budget {self.scope}{'' if self in OPEN else ', not open'}>"
+        return f"<solvent.Budget {self.scope}{'' if self._is_open else ', not open'}>"
 
     def __enter__(self) -> Self:
-        self._open()
-        if self._runtime is not None:
-            self._runtime.ledger.do(self._opening())
-        return self._entered()
+        with self._beginning():
+            block = self._open()
+            if block.kept_by is not None:
+                with self._is_let_go(block.kept_by, self._may_begin_without(block.kept_by)):
+                    block.kept_by.ledger.do(self._opening(block.kept_by))
+            return self._entered(block, sys._getframe(1))
 
     async def __aenter__(self) -> Self:
-        if self._gateway() is None:
-            self._open()
-        else:
-            await asyncio.to_thread(self._open)  # The gateway may still be loading, and others go on meanwhile.
-        if self._runtime is not None:
-            await self._runtime.ledger.ado(self._opening())
-        return self._entered()
+        with self._beginning():
+            # The gateway may still be loading, and others go on meanwhile.
+            block = self._open() if self._gateway() is None else await asyncio.to_thread(self._open)
+            if block.kept_by is not None:
+                with self._is_let_go(block.kept_by, self._may_begin_without(block.kept_by)):
+                    await block.kept_by.ledger.ado(self._opening(block.kept_by))
+            return self._entered(block, sys._getframe(1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._left()
-        if self._runtime is not None:
-            with self._is_let_go(self._runtime):
-                self._runtime.ledger.do(self._closing(error))
-                self._warn_if_unseen(self._runtime.ledger.store.balances(str(self.scope)))
+        runtime = self._left()
+        if runtime is not None:
+            with self._is_let_go(runtime):
+                runtime.ledger.do(self._closing(error))
+                if self._may_be_blind:
+                    self._warn_if_unseen(runtime.ledger.store.balances(str(self.scope)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._left()
-        if self._runtime is not None:
-            with self._is_let_go(self._runtime):
-                await self._runtime.ledger.ado(self._closing(error))
-                self._warn_if_unseen(await self._runtime.ledger.aask(lambda store: store.balances(str(self.scope))))
+        runtime = self._left()
+        if runtime is not None:
+            with self._is_let_go(runtime):
+                await runtime.ledger.ado(self._closing(error))
+                if self._may_be_blind:
+                    self._warn_if_unseen(await runtime.ledger.aask(lambda store: store.balances(str(self.scope))))
+
+    @property
+    def scope(self) -> Scope:
+        return Scope((("run", self._name),)) if self._block is None else self._block.scope
 
     @property
     def runtime(self) -> Runtime:
-        if self._runtime is not None:
-            return self._runtime
-        if self.below is None:
+        if self._block is None:
             raise RuntimeError(f"the budget {self._name!r} is not open; use it in a `with` block")
-        return PROCESS.runtime()  # Which says that the gateway's ledger is in nobody else's reach.
+        return self._block.runtime
 
     def remaining(self, meter: Meter = "usd") -> int | None:
         """
@@ -148,25 +144,32 @@ class Budget:
 
         return summarize(self.runtime.ledger.store, str(self.scope))
 
-    def is_kept_with(self, other: "Budget") -> bool:
-        """
-        Whether one guard, or one gateway, holds calls to both.
-        """
-        return self._runtime is other._runtime and (self.below is None) == (other.below is None)
-
     @contextmanager
-    def _is_let_go(self, runtime: Runtime) -> Iterator[None]:
+    def _is_let_go(self, runtime: Runtime, is_allowed: bool = True) -> Iterator[None]:
         """
-        While its end is written: what its block made was paid for, and is not thrown away for the ledger's sake.
+        While its beginning or its end is written. What its block made was paid for, and is not thrown away for the
+        ledger's sake.
         """
         try:
             yield
         except SolventError as error:
-            _log.warning("the end of %s could not be written: %s", self.scope, error)
+            if not is_allowed:
+                raise
+            _log.warning("the ledger knows nothing of the beginning or the end of %s: %s", self.scope, error)
             runtime.guard.listeners.tell(StoreFailed(id="", error=error))
 
+    def _may_begin_without(self, runtime: Runtime) -> bool:
+        """
+        Calls may be made up to an amount while the ledger does not answer.
+        """
+        return runtime.guard.policy.open_nanodollars > 0
+
+    @property
+    def _may_be_blind(self) -> bool:
+        return not PROCESS.is_hooked and any(limit.meter not in PATH_METERS for limit in self.limits)
+
     def _warn_if_unseen(self, balances: Sequence[Balance]) -> None:
-        if self.limits and not balances and not PROCESS.is_hooked:
+        if not balances:
             _log.warning(
                 "no call was seen in %s: without solvent.install(), calls of SDKs are not held to it", self.scope
             )
@@ -175,15 +178,27 @@ class Budget:
         """
         Where it is to be opened, other than in this process.
         """
-        outer = CURRENT.get()
+        outer = innermost()
         if self._ledger_url is not None or (outer is not None and outer.below is None):
             return None
         return PROCESS.outer()
 
-    def _open(self) -> None:
-        if self in OPEN:
-            raise RuntimeError(f"the budget {self._name!r} is open already; make another one for the block inside it")
-        outer, gateway = CURRENT.get(), self._gateway()
+    @contextmanager
+    def _beginning(self) -> Iterator[None]:
+        with OPEN.lock:
+            if self._is_open:
+                raise RuntimeError(
+                    f"the budget {self._name!r} is open already; make another one for the block inside it"
+                )
+            self._is_open = True
+        try:
+            yield
+        except BaseException:
+            self._is_open = False
+            raise
+
+    def _open(self) -> Block:
+        outer, gateway = innermost(), self._gateway()
         if outer is not None and self._ledger_url is not None:
             raise SettingsError(
                 where=f"the ledger of budget({self._name!r})",
@@ -192,65 +207,67 @@ class Budget:
                 hint="leave ledger out, or open it outside of the other block",
             )
         name = self._run or f"{self._name}-{new_id()}"
-        self._runtime = self.below = None
         if gateway is not None:
-            self._open_at(gateway, name, outer.below or () if outer else ())
+            block = self._open_at(gateway, name, outer)
         elif outer is not None:
-            self._runtime = outer.runtime
-            self.scope = outer.scope.child("step", name)
+            block = Block(self, outer, outer.scope.child("step", name), outer.runtime)
         else:
-            self._runtime = PROCESS.runtime(self._ledger_url)
-            self.scope = Scope((("run", name),))
-        if self._runtime is not None:
-            guard = self._runtime.guard
-            opening = guard.open(self.scope, self.limits, self.fallback, self.wait_seconds)
+            block = Block(self, None, Scope((("run", name),)), PROCESS.runtime(self._ledger_url))
+        if block.kept_by is not None:
+            guard = block.kept_by.guard
+            opening = guard.open(block.scope, self.limits, self.fallback, self.wait_seconds)
             # Not at the end of the block: a task that was started in it may go on, and is held to these limits still.
-            weakref.finalize(self, guard.close, self.scope, opening)
+            weakref.finalize(block, guard.close, block.scope, opening)
+        self._block = block
+        return block
 
-    def _open_at(self, gateway: Outer, name: str, above: tuple[str, ...]) -> None:
+    def _open_at(self, gateway: Outer, name: str, outer: Block | None) -> Block:
         """
         Open it at the gateway of the run around this process; what does not pass there is held to it in this process.
         """
+        above = (outer.below or ()) if outer is not None else ()
         asked = Asked(name=name, limits=self.limits, fallback=self.fallback, wait_seconds=self.wait_seconds)
         opened = gateway.open(asked, below="/".join(above))
-        self.scope = Scope.parse(opened.scope)
-        self.below = (*above, segment(name))
-        if is_shared(opened.ledger):
-            self._runtime = PROCESS.runtime()
-            self._runtime.keep_alive()
-            end = partial(_close_at, gateway, opened.opening, os.getpid())
-            weakref.finalize(self, self._runtime.later, end).atexit = False  # The run's end is near, and ends it.
+        runtime = PROCESS.runtime() if is_shared(opened.ledger) else None
+        block = Block(self, outer, Scope.parse(opened.scope), runtime, (*above, segment(name)))
+        if runtime is not None:
+            runtime.keep_alive()
+            end = partial(_close_at, gateway, opened.opening, os.getpid(), OPEN.forks)
+            weakref.finalize(block, runtime.later, end).atexit = False  # The run's end is near, and ends it.
+        return block
 
-    def _opening(self) -> Note:
-        limits = LimitsInForce(Policy())
-        limits.open(self.scope, self.limits)
-        return opening(self.scope, limits.rules(self.scope))
+    def _opening(self, runtime: Runtime) -> Note:
+        guard = runtime.guard
+        return opening(self.scope, guard.limits.rules(self.scope), per_call=guard.policy.call)
 
     def _closing(self, error: BaseException | None) -> Note:
         reason = "exited" if error is None else type(error).__name__
         call = CallRecord(ended=SystemClock().now_ns(), reason=reason, status="0" if error is None else "1")
         return Note(kind="close", id=new_id(), scope=str(self.scope), call=call)
 
-    def _entered(self) -> Self:
-        with OPEN_LOCK:
-            OPEN.append(self)
-        self._tokens.append(CURRENT.set(self))
+    def _entered(self, block: Block, frame: FrameType) -> Self:
+        OPEN.add(block, frame)
+        CURRENT.set(block)
         return self
 
-    def _left(self) -> None:
-        with OPEN_LOCK:
-            OPEN.remove(self)
-        CURRENT.reset(self._tokens.pop())
+    def _left(self) -> Runtime | None:
+        """
+        It may be left after a block around it, and in another context than it was entered in.
+        """
+        block = self._block
+        if block is None or not self._is_open:
+            raise RuntimeError(f"the budget {self._name!r} is not open")
+        OPEN.remove(block)
+        self._is_open = False
+        if CURRENT.get() is block:
+            CURRENT.set(block.nearest_open())
+        return block.kept_by
 
 
 def _left(account: Account, limit: Limit, balances: Mapping[Account, Balance]) -> int:
     balance = balances.get(account, Balance(account=account))
     most = balance.limit if balance.limit is not None else limit.amount + balance.topped_up
     return most - balance.spent - balance.reserved
-
-
-OPEN: list[Budget] = []
-OPEN_LOCK = threading.Lock()
 
 
 def budget(
@@ -280,6 +297,7 @@ def budget(
         tokens, input_tokens, output_tokens: Counts, such as ``200_000`` or ``"200k"``.
         calls: Requests that reach a provider; a retry is another one.
         tool_calls: Tool executions that models ask for.
+        retries: Requests that repeat a failed one.
         parallel: Calls open at the same time.
         depth: How deep agents and steps may nest in it.
         seconds: From its opening on, such as ``90`` or ``"15m"``; calls that are under way then are ended.
@@ -291,12 +309,13 @@ def budget(
         run: The name of a run to go on with, in the place of a new one.
 
     Raises:
-        ValueError: An amount is negative, no number, or not finite; the models of a fallback lead back; or a text that
-            names something is empty.
+        ValueError: An amount is negative, no number, or not finite; the models of a fallback lead back; or a name is no
+            text. When it is opened: ``SettingsError`` for a ledger or a policy that cannot be used, ``RuntimeError``
+            where it is open already.
     """
     for what, text in (("name", name), ("ledger", ledger), ("run", run)):
-        if text == "":
-            raise ValueError(f"{what} must be a text with something in it, got ''")
+        if text is not None and (not isinstance(text, str) or not text):
+            raise ValueError(f"{what} must be a text with something in it, got {text!r}")
     asked: dict[Meter, Count | None] = {
         "tokens": tokens,
         "input_tokens": input_tokens,
@@ -322,29 +341,13 @@ def current_budget() -> Budget | None:
     """
     The budget that calls made here are held to; ``None`` when none is open.
     """
-    return CURRENT.get()
+    found = innermost()
+    budget: Budget | None = None if found is None else found.budget
+    return budget
 
 
-def carried(function: Callable[P, T]) -> Callable[P, T]:
-    """
-    The function, to be run elsewhere under the budget that is open here; itself when none is.
-    """
-    found = CURRENT.get()
-    if found is None:
-        return function
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        token = CURRENT.set(found)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            CURRENT.reset(token)
-
-    return run
-
-
-def _close_at(gateway: Outer, opening: str, pid: int) -> None:
-    if os.getpid() == pid:  # A forked child has a copy of what its parent opened.
+def _close_at(gateway: Outer, opening: str, pid: int, forks: int) -> None:
+    # A forked child has a copy of what its parent opened, and may be in it when its parent is not any more.
+    if os.getpid() == pid and OPEN.forks == forks:
         with suppress(SettingsError):  # The run is over.
             gateway.close(opening)

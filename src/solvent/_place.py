@@ -4,7 +4,7 @@ Whose a call is: the budget of its context, the one that is open where the conte
 
 from msgspec import Struct
 
-from solvent._budget import CURRENT, OPEN, OPEN_LOCK, Budget
+from solvent._block import OPEN, Block, innermost
 from solvent._limits import Scope
 from solvent._runtime import PROCESS, Runtime
 
@@ -22,16 +22,29 @@ class Place(Struct, frozen=True, kw_only=True):
     lost_among: tuple[str, ...] = ()
 
 
+class _Here(Struct, frozen=True):
+    """
+    Where code runs.
+
+    Attributes:
+        scope: That of the block, or what it has in common with others.
+    """
+
+    block: Block | None = None
+    scope: Scope | None = None
+    lost_among: tuple[str, ...] = ()
+
+
 def current_place() -> Place:
     """
     Whom a call made here is charged to: the budget of this context; where the context was lost, the one that is open,
     or what several have in common; else the process.
     """
-    found, among = _here()
-    if found is None:
+    here = _here()
+    if here.block is None or here.scope is None:
         runtime = PROCESS.runtime()
-        return Place(runtime=runtime, scope=runtime.scope, lost_among=among)
-    return Place(runtime=found[0].runtime, scope=found[1], lost_among=among)
+        return Place(runtime=runtime, scope=runtime.scope, lost_among=here.lost_among)
+    return Place(runtime=here.block.runtime, scope=here.scope, lost_among=here.lost_among)
 
 
 def steps_below_run() -> tuple[str, ...] | None:
@@ -39,36 +52,38 @@ def steps_below_run() -> tuple[str, ...] | None:
     How a call made here names itself to the gateway of the run around this process; ``None`` where it belongs to a
     budget that was not opened there, which holds it as well.
     """
-    found, _ = _here()
-    if found is None:
+    here = _here()
+    if here.block is None or here.scope is None:
         return ()
-    budget, scope = found
-    if budget.below is None:
+    if here.block.below is None:
         return None
-    return budget.below[: max(len(budget.below) + len(scope.parts) - len(budget.scope.parts), 0)]
+    shorter = len(here.block.scope.parts) - len(here.scope.parts)  # By the steps that others do not share.
+    return here.block.below[: max(len(here.block.below) - shorter, 0)]
 
 
-def _here() -> tuple[tuple[Budget, Scope] | None, tuple[str, ...]]:
+def lost_among() -> tuple[str, ...]:
     """
-    The budget and the scope of this context, and the budgets among which it is lost.
+    The budgets that are open where nobody can say to which of them a call made here belongs.
     """
-    found = CURRENT.get()
+    return _here().lost_among
+
+
+def _here() -> _Here:
+    found = innermost()
     if found is not None:
-        return (found, found.scope), ()
-    if not OPEN:
-        return None, ()
-    with OPEN_LOCK:
-        budgets = list(OPEN)
-    if len(budgets) < 2:
-        return next(((each, each.scope) for each in budgets), None), ()
-    return _in_common(budgets), tuple([str(each.scope) for each in budgets])
+        return _Here(found, found.scope)
+    blocks = OPEN.blocks()
+    if len(blocks) < 2:
+        return next((_Here(block, block.scope) for block in blocks), _Here())
+    common = _in_common(blocks)
+    return _Here(blocks[0] if common else None, common, tuple([str(each.scope) for each in blocks]))
 
 
-def _in_common(budgets: list[Budget]) -> tuple[Budget, Scope] | None:
-    first, parts = budgets[0], []
-    if all(each.is_kept_with(first) for each in budgets):
-        for level in zip(*(each.scope.parts for each in budgets), strict=False):
+def _in_common(blocks: list[Block]) -> Scope | None:
+    parts = []
+    if all(each.is_kept_with(blocks[0]) for each in blocks):
+        for level in zip(*(each.scope.parts for each in blocks), strict=False):
             if len(set(level)) > 1:
                 break
             parts.append(level[0])
-    return (first, Scope(tuple(parts))) if parts else None
+    return Scope(tuple(parts)) if parts else None

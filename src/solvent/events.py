@@ -14,7 +14,6 @@ from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
 
 _log = logging.getLogger("solvent")
-_log.addHandler(logging.NullHandler())
 
 
 class CallAdmitted(Struct, frozen=True, kw_only=True):

@@ -145,7 +145,8 @@ class Done:
 
     @property
     def found(self):
-        return json.loads(self.err or self.out)
+        text = self.err or self.out
+        return json.loads(text[text.index("{") :])  # After what the program itself said.
 
     @property
     def uncovered(self):

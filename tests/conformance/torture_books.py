@@ -17,6 +17,7 @@ Invariants are named as everywhere in this project's notes:
 import itertools
 import json
 import statistics
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,18 @@ class Books:
         self._sums: defaultdict[int, Sums] = defaultdict(Counter)
         self._scopes: dict[int, str] = {}
 
+    def _begin_to_read(self) -> None:
+        """
+        Once more where somebody mends the log after a kill for longer than SQLite waits.
+        """
+        for _ in range(20):
+            try:
+                self._connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+            except apsw.ProtocolError:
+                time.sleep(0.1)
+            else:
+                return
+
     def look(self) -> None:
         """
         Read what is new, in one state of the file, and hold all of it against the invariants.
@@ -81,6 +94,7 @@ class Books:
         self.marks["looks"] += 1
         changed = self._read_diaries()  # Before the file: a bill is written while its reservation stands.
         with self._connection:  # One read transaction.
+            self._begin_to_read()
             kept = {}
             for id, scope, *row in self._connection.execute(SELECT_BUCKETS):
                 self._scopes[id] = scope

@@ -125,3 +125,13 @@ def test_the_environment_names_addresses(monkeypatch):
     found = target_of("POST", "http://proxy.example:4000/groq/openai/v1/chat/completions", None)
     assert (found.provider, found.path, found.known_host) == ("groq", "openai/v1/chat/completions", True)
     target_of.cache_clear()
+
+
+def test_a_providers_address_with_a_format_of_its_own_is_not_meant_by_anothers(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:18765")
+    found = []
+    for path in ("v1/chat/completions", "v1/messages", "openai/v1/chat/completions", "v1/unheard-of"):
+        target_of.cache_clear()
+        found.append(target_of("POST", f"http://127.0.0.1:18765/{path}", None).provider)
+    target_of.cache_clear()
+    assert found == ["openai", "anthropic", "anthropic", "anthropic"]

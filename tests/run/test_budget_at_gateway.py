@@ -184,10 +184,10 @@ def test_a_secret_that_is_none_opens_nothing(tmp_path, monkeypatch):
 def test_code_that_lost_its_context_names_what_the_open_budgets_have_in_common(tmp_path):
     async def scene():
         async with run(tmp_path), solvent.budget("outer") as outer:
-            assert in_a_bare_thread(steps_below_run) == outer.below
+            assert in_a_bare_thread(steps_below_run) == outer._block.below
             async with solvent.budget("one") as one:
-                assert in_a_bare_thread(steps_below_run) == outer.below
-                assert steps_below_run() == one.below == (*outer.below, one.below[1])
+                assert in_a_bare_thread(steps_below_run) == outer._block.below
+                assert steps_below_run() == one._block.below == (*outer._block.below, one._block.below[1])
         assert in_a_bare_thread(steps_below_run) == ()
 
     play(scene())

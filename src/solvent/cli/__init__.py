@@ -3,6 +3,7 @@ The ``solvent`` command.
 """
 
 import errno
+import logging
 import os
 import sys
 from typing import Annotated
@@ -50,6 +51,9 @@ def main() -> None:
     The entry point of the ``solvent`` command.
     """
     _open_standard_streams()
+    logging.getLogger("solvent").addHandler(
+        logging.NullHandler()
+    )  # What a person has to know, commands say themselves.
     try:
         try:
             app()

@@ -4,6 +4,7 @@ Hooks into the libraries that call models: every call of the process is held to 
 
 import importlib
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -74,6 +75,13 @@ class _Installed:
 
 
 _STATE = _Installed()
+
+
+def _begin_in_child() -> None:
+    _STATE.lock = threading.Lock()  # It may have been held by a thread that did not follow.
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def install(*, strict: bool = False) -> None:

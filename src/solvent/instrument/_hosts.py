@@ -138,10 +138,14 @@ def _named(method: str, host: str, port: int | None, path: str) -> str | None:
     The provider whose SDKs the environment leads to this address.
     """
     named = [provider.name for provider in PROVIDERS.values() if _is_named(provider, host, port, path)]
-    if len(named) > 1:  # Several share a host, as behind a gateway: the path's format tells which is meant.
-        maker = _maker(endpoint("", method, path))
-        return maker if maker in named else named[0]
-    return named[0] if named else None
+    found = _by_its_end("", method, path)[1]
+    if not named or found is None:
+        return named[0] if named else None
+    # Several may share a host, as behind a gateway: the path's format tells which is meant. One that has a format of
+    # its own is not meant by another's.
+    maker = _maker(found)
+    is_others = named[0] in _MAKERS and "openai/" not in path
+    return maker if maker in named or is_others else named[0]
 
 
 def _is_named(provider: Provider, host: str, port: int | None, path: str) -> bool:

@@ -1,0 +1,161 @@
+"""
+The ``with`` blocks of budgets that are open in this process, and in which of them code runs.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
+
+from solvent._limits import Scope
+from solvent._runtime import PROCESS, Runtime
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CURRENT: ContextVar["Block | None"] = ContextVar("solvent_block", default=None)
+
+
+class Block:
+    """
+    One ``with`` block of a budget. Its limits hold as long as somebody has it: tasks that go on after it have it still.
+
+    Attributes:
+        budget: Whose block it is.
+        outer: The block around it.
+        kept_by: The guard of this process that holds calls to it; ``None`` where only the gateway can.
+        below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
+            there.
+        frame: Of the function that the block stands in, while it is open.
+    """
+
+    def __init__(
+        self,
+        budget: Any,
+        outer: "Block | None",
+        scope: Scope,
+        kept_by: Runtime | None,
+        below: tuple[str, ...] | None = None,
+    ) -> None:
+        self.budget = budget
+        self.outer = outer
+        self.scope = scope
+        self.kept_by = kept_by
+        self.below = below
+        self.frame: FrameType | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.kept_by or PROCESS.runtime()  # Which says that the gateway's ledger is in nobody else's reach.
+
+    def is_kept_with(self, other: "Block") -> bool:
+        """
+        Whether one guard, or one gateway, holds calls to both.
+        """
+        return self.kept_by is other.kept_by and (self.below is None) == (other.below is None)
+
+    def is_in(self, other: "Block") -> bool:
+        block: Block | None = self
+        while block is not None and block is not other:
+            block = block.outer
+        return block is other
+
+    def nearest_open(self) -> "Block | None":
+        """
+        The block around it that is still open; they may be left in any order.
+        """
+        outer = self.outer
+        while outer is not None and outer.frame is None:
+            outer = outer.outer
+        return outer
+
+
+class _Open:
+    """
+    The blocks that are open.
+
+    Attributes:
+        forks: Of this process: a child may be in the blocks that it was forked in.
+    """
+
+    def __init__(self) -> None:
+        self.forks = 0
+        self._blocks: list[Block] = []
+        self._by_frame: dict[int, list[Block]] = {}
+        self.lock = threading.Lock()
+
+    def add(self, block: Block, frame: FrameType) -> None:
+        with self.lock:
+            block.frame = frame  # Held, so that no other one gets its number.
+            self._blocks.append(block)
+            self._by_frame.setdefault(id(frame), []).append(block)
+
+    def remove(self, block: Block) -> None:
+        with self.lock:
+            frame, block.frame = block.frame, None
+            self._blocks.remove(block)
+            others = self._by_frame[id(frame)]
+            others.remove(block)
+            if not others:
+                del self._by_frame[id(frame)]
+
+    def blocks(self) -> list[Block]:
+        if not self._blocks:
+            return []
+        with self.lock:
+            return list(self._blocks)
+
+    def on_stack(self) -> Block | None:
+        """
+        The innermost block whose code runs now, by the functions that called each other.
+        """
+        by_frame = self._by_frame
+        frame: FrameType | None = sys._getframe(1) if by_frame else None
+        while frame is not None:
+            found = by_frame.get(id(frame))
+            if found:
+                return found[-1]
+            frame = frame.f_back
+        return None
+
+    def begin_in_child(self) -> None:
+        self.lock = threading.Lock()
+
+    def forking(self) -> None:
+        self.forks += 1
+
+
+OPEN = _Open()
+os.register_at_fork(before=OPEN.forking, after_in_child=OPEN.begin_in_child)
+
+
+def innermost() -> Block | None:
+    """
+    The block that code here runs in: that of its context, unless its own function stands in one that is inside of that.
+    A generator's body keeps no context from one step to the next where each is taken in another one.
+    """
+    current, stacked = CURRENT.get(), OPEN.on_stack()
+    if stacked is None or (current is not None and current.is_in(stacked)):
+        return current
+    return stacked
+
+
+def carried(function: Callable[P, T]) -> Callable[P, T]:
+    """
+    The function, to be run elsewhere under the budget that is open here, or under none where none is.
+    """
+    found = innermost()
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        token = CURRENT.set(found)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+
+    return run
