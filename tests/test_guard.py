@@ -482,6 +482,14 @@ async def test_every_reply_carries_the_running_total_and_what_remains():
 
 
 @in_loop
+async def test_a_reply_says_what_was_done_to_make_its_call_fit():
+    world = World(usd="0.02")
+    admission = await world.admit(chat(max_tokens=None))
+    settlement = await world.settle(admission, output_tokens=1_000)
+    assert admission.headers["x-solvent-rungs"] == settlement.headers["x-solvent-rungs"] == "shrink 2000"
+
+
+@in_loop
 async def test_a_total_is_not_told_where_the_calls_cost_is_not_known():
     world = World()
     admission = await world.admit(chat("no-such-model"))

@@ -4,7 +4,7 @@ The guard's synchronous face: the same flows, and one queue with the async calle
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 from clocks import ManualClock
@@ -12,6 +12,7 @@ from guard_world import RUN, THREE_CENTS, World, chat
 
 from solvent._amounts import Usage, nanodollars
 from solvent._booking import Replied
+from solvent._limits import Limit, Scope
 from solvent._operations import Settle
 from solvent.errors import BudgetExceeded, StoreUnavailable
 from solvent.stores.memory import MemoryStore
@@ -27,6 +28,10 @@ def admit(world, call=None, **more):
 def settle(world, admission, *, output_tokens=0):
     usage = Usage(input_tokens=5, output_tokens=output_tokens)
     return world.guard.settle(admission, Replied(status=200, reading=Reading(usage=usage, complete=True)))
+
+
+def usd(amount):
+    return Limit(meter="usd", amount=nanodollars(amount), source="policy")
 
 
 def sent(world, output_tokens):
@@ -101,6 +106,46 @@ def test_threads_and_tasks_are_served_in_the_order_in_which_they_came(store):
     for thread in threads:
         thread.join(60)
     assert served == ["thread 0", "task 1", "thread 2", "task 3", "thread 4", "task 5"]
+
+
+def test_one_teams_queue_never_holds_up_anothers(store):
+    org, cent = Scope.parse("org:acme"), nanodollars("0.01")
+    teams = [Scope.parse(f"org:acme/team:{name}/run:r") for name in "ab"]
+    world = World(store=store, budgets=(("org:acme", usd("10.00")), ("team:*", usd("0.04"))), wait_seconds=30)
+
+    def go(scope):
+        return world.guard.admit(chat(), scope=scope, fingerprint=str(next(world.numbers)).encode(), began=0.0)
+
+    first = go(teams[0])
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(go, teams[0]) for _ in range(3)]
+        until_waiting(world, 3)
+        other = go(teams[1])  # At once, though they share the org's account.
+        assert [future.done() for future in held] == [False] * 3
+        settle(world, first)
+        for _ in held:
+            done, _ = wait(held, return_when=FIRST_COMPLETED)
+            for future in done:
+                held.remove(future)
+                settle(world, future.result())
+    settle(world, other)
+    assert sum(balance.spent for balance in store.balances(str(org))) < cent * 10
+    assert waiting(world) == 0
+
+
+def test_a_pool_that_is_full_of_waiting_calls_goes_on(store):
+    world = World(usd="0.04", store=store, wait_seconds=0.2)
+    first = admit(world)
+    with ThreadPoolExecutor(2) as pool:
+        waiters = [pool.submit(sent, world, 100) for _ in range(2)]
+        until_waiting(world, 2)
+        end = pool.submit(settle, world, first)  # It gets its turn when one of them has given up.
+        last = pool.submit(sent, world, 100)
+    gave_up = [future.result() for future in waiters if future.result() is not None]
+    assert [refusal.held for refusal in gave_up] in ([True], [True, True])
+    assert end.result().cost_nanodollars is not None
+    assert last.result() is None
+    assert waiting(world) == 0
 
 
 def test_a_call_in_a_running_event_loop_waits_for_nothing():

@@ -75,7 +75,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         """
         The running total and what remains, for a reply that begins before the call is settled.
         """
-        return reply_headers(self.id, self.balances, is_priced=self.bound.price is not None)
+        return reply_headers(self.id, self.balances, is_priced=self.bound.price is not None, rungs=self.record.rungs)
 
 
 _Flow: TypeAlias = Flow[Any]

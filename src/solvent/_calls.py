@@ -54,6 +54,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     id: str
     cost_nanodollars: int | None
     balances: Sequence[Balance] | None
+    rungs: Sequence[str] | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -63,7 +64,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         if self.balances is None:
             return {}
         cost = self.cost_nanodollars
-        return reply_headers(self.id, self.balances, cost=cost, is_priced=cost is not None)
+        return reply_headers(self.id, self.balances, cost=cost, is_priced=cost is not None, rungs=self.rungs)
 
 
 class Calls:
@@ -234,7 +235,9 @@ class Calls:
                 run_total_nanodollars=closed.run_total_nanodollars,
             )
         )
-        return Settlement(id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=closed.balances)
+        return Settlement(
+            id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=closed.balances, rungs=record.rungs
+        )
 
     def let_go(self, id: str) -> Flow[None]:
         """

@@ -3,6 +3,7 @@ What a reply says beside its body: the running total of its run, and what remain
 """
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from solvent._amounts import exact_dollars
 from solvent._ledger import carries_run_total
@@ -10,10 +11,15 @@ from solvent._records import Balance
 
 
 def reply_headers(
-    id: str, balances: Sequence[Balance], *, cost: int | None = None, is_priced: bool = True
+    id: str,
+    balances: Sequence[Balance],
+    *,
+    cost: int | None = None,
+    is_priced: bool = True,
+    rungs: Sequence[str] | None = None,
 ) -> dict[str, str]:
     """
-    The running total and what remains, as dollars with every nanodollar.
+    The running total and what remains, as dollars with every nanodollar; and what was done to make the call fit.
 
     Args:
         is_priced: What the call costs is known, or will be; else the total is not known either.
@@ -21,6 +27,8 @@ def reply_headers(
     headers = {"x-solvent-id": id}
     if cost is not None:
         headers["x-solvent-cost-usd"] = exact_dollars(cost)
+    if rungs:
+        headers["x-solvent-rungs"] = quote(", ".join(rungs), safe=" ,/:")
     left: list[int] = []
     for balance in balances:
         if balance.account.meter == "usd":

@@ -61,8 +61,8 @@ def test_a_call_that_does_not_fit_asks_the_provider_for_the_other_model(guarded,
     fake = fake_provider(Answer(output_tokens=CAP))
     with solvent.budget(usd="0.001", fallback=FALLBACK) as budget, sdk(fake.url) as client:
         for _ in range(2):
-            reply = client.chat.completions.create(**BODY)
-            assert reply.model == "mini"
+            raw = client.chat.completions.with_raw_response.create(**BODY)
+            assert (raw.parse().model, raw.headers["x-solvent-rungs"]) == ("mini", "degrade mini")
         with pytest.raises(BudgetExceeded):
             client.chat.completions.create(**BODY)
         assert budget.remaining() == 0
@@ -153,8 +153,7 @@ def nearly_over():
     A budget whose time is over in a moment.
     """
     with solvent.budget(usd="1.00", seconds=1) as budget:
-        opened = PROCESS.runtime().guard._checks._opened
-        opened[str(budget.scope)] -= int((1 - LEFT_SECONDS) * 1e9)
+        PROCESS.runtime().guard.open(budget.scope, budget.limits, seconds=1 - LEFT_SECONDS)
         began = time.monotonic()
         yield budget
         assert time.monotonic() - began < LEFT_SECONDS + 1
