@@ -59,3 +59,13 @@ def test_what_no_header_can_hold_or_nobody_asked_for_is_not_told_there(error):
 )  # fmt: skip
 def test_a_header_of_another_version_is_no_error(header):
     assert error_in(header) is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "header"),
+    [("run:a/step:b-1", "run:a/step:b-1"), ("run:日本", "run:%E6%97%A5%E6%9C%AC"), ("run:a\nb%", "run:a%0Ab%25")],
+)
+def test_a_header_holds_a_scope_of_any_letters(scope, header):
+    answer = answer_to(BudgetExceeded(scope=scope, meter="calls", limit=0))
+    assert dict(answer.headers)["x-solvent-scope"] == header
+    assert answer.metadata["scope"] == error_in(dict(answer.headers)[ERROR_HEADER]).scope == scope

@@ -4,11 +4,13 @@ Budgets as a program holds them: what is charged to them, how they nest, and who
 
 import asyncio
 import gc
+import multiprocessing
 import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from multiprocessing.pool import ThreadPool
 
 import pytest
 from guard_world import chat
@@ -160,6 +162,42 @@ def test_a_pools_thread_that_was_started_in_a_budget_serves_those_after_it_and_k
         pool.submit(spend).result()  # The pool holds on to no work that is done.
         gc.collect()
         assert seen() is None
+
+
+def test_a_thread_pool_of_multiprocessing_does_as_the_others_do():
+    solvent.install()
+
+    def by_every_way(pool):
+        each = [pool.apply(spend), pool.apply_async(func=spend).get(), *pool.map(number, range(2))]
+        return {*each, *pool.imap(number, range(2)), *pool.imap_unordered(number, range(2)), *pool.starmap(spend, [()])}
+
+    def number(_):
+        return spend()
+
+    with solvent.budget("one") as one, ThreadPool(1) as pool:
+        assert by_every_way(pool) == {str(one.scope)}
+        with solvent.budget("two") as two:
+            assert by_every_way(pool) == {str(two.scope)}
+    with solvent.budget("three"):
+        pool = ThreadPool(1)
+    with pool:
+        assert by_every_way(pool) == {str(PROCESS.runtime().scope)}
+
+
+@pytest.mark.slow
+def test_work_for_another_process_is_passed_on_as_it_is():
+    solvent.install()
+    with solvent.budget("one"), multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply_async(len, ["abc"]).get() == 3
+
+
+def test_work_that_leaves_a_budget_open_in_a_pools_thread_leaves_it_to_no_other():
+    solvent.install()
+    left = solvent.budget("left")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(left.__enter__).result()
+        assert pool.submit(solvent.current_budget).result() is None
+    left.__exit__(None, None, None)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="there are no pools of interpreters before Python 3.14")

@@ -179,10 +179,55 @@ async def test_the_call_after_a_deadline_is_refused():
 async def test_time_counts_from_each_opening_of_a_scope():
     world, clock = timed(60)
     clock.advance(seconds=61)
-    opening = world.guard.open(RUN, (Limit(meter="seconds", amount=60),))
+    [(_, before)] = world.guard.limits.openings(RUN)
+    world.guard.close(RUN, before)
+    opening = world.guard.open(RUN, within(60))
     assert (await world.admit(chat())).deadline.seconds_left > 59
     world.guard.close(RUN, opening)
     assert (await world.admit(chat())).deadline is None
+
+
+def within(seconds):
+    return (Limit(meter="seconds", amount=seconds, source=f"{seconds} s"),)
+
+
+@in_loop
+async def test_of_openings_at_once_the_deadline_that_comes_first_holds():
+    clock = ManualClock()
+    world = World(budgets=(("run:*", within(100)[0]),), clock=clock)
+
+    async def deadline():
+        found = (await world.admit(chat())).deadline
+        return round(found.seconds_left), found.error.limit
+
+    clock.advance(seconds=20)  # Since the world opened it.
+    world.guard.open(RUN, within(500))
+    assert await deadline() == (
+        80,
+        100,
+    )  # The policy's time counts from the first of them, and each one's own from itself.
+    long = world.guard.open(RUN, within(70))
+    assert await deadline() == (70, 70)
+    clock.advance(seconds=5)
+    short = world.guard.open(RUN, within(67))
+    assert await deadline() == (65, 70)
+    world.guard.close(RUN, long)
+    assert await deadline() == (67, 67)
+    world.guard.close(RUN, short)
+    assert await deadline() == (75, 100)
+
+
+@in_loop
+async def test_a_longer_time_that_is_given_later_ends_no_call_sooner_and_prolongs_none():
+    world, clock = timed(60)
+    clock.advance(seconds=59)
+    longer = world.guard.open(RUN, within(600))
+    assert (await world.admit(chat())).deadline.seconds_left <= 1
+    clock.advance(seconds=1)
+    with pytest.raises(DeadlinePassed):
+        await world.admit(chat())
+    assert [round(opened.seconds) for opened in world.guard.in_force(RUN).openings] == [60, 1]
+    world.guard.close(RUN, longer)
 
 
 @in_loop

@@ -234,6 +234,16 @@ def test_a_tighter_input_leaves_the_output_as_the_ladder_bounded_it(way):
     assert (tighter.output_tokens, tighter.output_cap, tighter.nanodollars) == (100_000, 100_000, 10**9)
 
 
+def test_sound_without_a_price_has_no_bound_in_dollars_whatever_stands_before_it(known):
+    file = {"type": "file", "file": {"file_id": "f"}}
+    for kind in ("input_audio", "video_url"):
+        for parts in ([{"type": kind}], [file, {"type": kind}]):
+            call = ask({"role": "user", "content": parts})
+            assert known.cheap(call).nanodollars is None
+            assert known.cheap(call).price_error.what == "audio input"
+    assert known.cheap(ask({"role": "user", "content": [file]})).nanodollars > 0
+
+
 def test_nothing_is_reserved_for_a_call_without_a_bound_of_what_is_limited():
     limit = Limit(meter="usd", amount=1, source="--usd")
     charges = Charges.on(Scope.parse("run:a"), (("run:a", limit),), (), ())

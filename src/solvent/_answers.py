@@ -5,6 +5,7 @@ How a refusal by the guard is told over HTTP (DESIGN §7), at the gateway and in
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -126,7 +127,8 @@ def _exceeded(error: BudgetExceeded) -> Answer:
         "remaining": str(error.remaining),
         **({"resets_at": reset} if reset else {}),
     }
-    told = tuple((f"x-solvent-{name.replace('_', '-')}", value) for name, value in metadata.items() if value)
+    # A header holds no line's end, and of letters beyond ASCII not every client makes the same.
+    told = tuple((f"x-solvent-{name.replace('_', '-')}", _quoted(value)) for name, value in metadata.items() if value)
     return Answer(
         status=429 if error.held else 402,
         code=error.code,
@@ -134,3 +136,7 @@ def _exceeded(error: BudgetExceeded) -> Answer:
         metadata=metadata,
         headers=((_SOON,) if error.held else (_FINAL,)) + told,
     )
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="/:@+, ")

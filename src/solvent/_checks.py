@@ -15,7 +15,7 @@ from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, DeadlinePassed, LoopDetected
 from solvent.policy import Policy, Rules
 
-OPENINGS_MAX = 65_536  # Scopes whose openings are remembered; beyond that the oldest begins anew.
+SEEN_MAX = 65_536  # Scopes whose first call is remembered; beyond that the oldest begins anew.
 _NESTING = ("agent", "step")
 
 
@@ -51,38 +51,28 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 class Checks:
     """
-    Checks calls, and remembers for that when scopes were opened and what was asked of late.
+    Checks calls, and remembers for that what was asked of late, and when scopes that nobody opened were first seen.
     """
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._rule = policy.loops
         self._clock = clock
-        self._opened: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
         self.forget()
 
     def forget(self) -> None:
         """
-        Leave the calls of before to others: in a forked child they are the parent's. Its openings hold there, too.
+        Leave the calls of before to others: in a forked child they are the parent's. The time of scopes goes on there.
         """
         rule = self._rule
         self._loops = None if rule is None else Loops(same_call=rule.same_call, within_seconds=rule.within_seconds)
         self._lock = threading.Lock()
 
-    def open(self, scope: Scope, *, seconds: float = 0) -> None:
+    def opened(self, scope: Scope) -> None:
         """
-        The time of a scope begins now, or began so many seconds ago.
+        From now on the time of a scope is that of its openings; once it has none, it begins with the next call.
         """
-        self._opened.pop(str(scope), None)
-        self._opened[str(scope)] = self._opening(str(scope)) - int(seconds * SECOND_NS)
-
-    def seconds(self, scope: str) -> float:
-        """
-        How long a scope has been open.
-        """
-        return (self._clock.uptime_ns() - self._opening(scope)) / SECOND_NS
-
-    def close(self, scope: Scope) -> None:
-        self._opened.pop(str(scope), None)
+        self._seen.pop(str(scope), None)
 
     def before(self, scope: Scope, rules: Rules, record: CallRecord) -> Checked:
         """
@@ -98,7 +88,9 @@ class Checks:
         for place, limit in rules.checked:
             error = _too_deep(scope, place, limit)
             if limit.meter == "seconds":
-                left = self._opening(place) + limit.amount * SECOND_NS - self._clock.uptime_ns()
+                began_ns = rules.began_ns.get((place, limit))
+                began_ns = self._first_seen(place) if began_ns is None else began_ns
+                left = began_ns + limit.amount * SECOND_NS - self._clock.uptime_ns()
                 if left <= 0:
                     error = DeadlinePassed(scope=place, seconds=limit.amount, source=limit.source)
                 elif limit.on_exceed == "block":
@@ -111,17 +103,17 @@ class Checks:
                 raise error
         return Checked(deadline=deadline, passed=tuple(passed))
 
-    def _opening(self, scope: str) -> int:
+    def _first_seen(self, scope: str) -> int:
         """
-        When a scope was opened; one that nobody opened begins with the first call that is seen of it.
+        When the first call of a scope came that nobody opened.
         """
-        opened = self._opened.get(scope)
-        if opened is None:
+        seen = self._seen.get(scope)
+        if seen is None:
             with self._lock:
-                opened = self._opened.setdefault(scope, self._clock.uptime_ns())
-                if len(self._opened) > OPENINGS_MAX:
-                    self._opened.pop(next(iter(self._opened)))
-        return opened
+                seen = self._seen.setdefault(scope, self._clock.uptime_ns())
+                if len(self._seen) > SEEN_MAX:
+                    self._seen.pop(next(iter(self._seen)))
+        return seen
 
     def _loop(self, scope: Scope, record: CallRecord) -> Iterator[tuple[OnExceed, BudgetExceeded]]:
         rule, fingerprint = self._rule, record.fingerprint

@@ -206,7 +206,7 @@ class Estimator:
                 at=at,
                 cache_writes=call.cache_writes,
                 tool_calls=_tool_calls(call),
-                has_audio="audio" in (call.hidden_input or ""),
+                has_audio=call.has_audio,
             )
         except PriceUnknown as error:
             return replace(bound, price_error=error)

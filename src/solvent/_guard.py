@@ -19,7 +19,7 @@ from solvent._clock import Clock, SystemClock
 from solvent._counting import Count, Counting
 from solvent._estimate import Estimator
 from solvent._ids import new_id
-from solvent._limits import Limit, Scope
+from solvent._limits import SECOND_NS, Limit, Scope
 from solvent._operations import Operation
 from solvent._outer import InForce, Opened
 from solvent._standings import Look
@@ -72,6 +72,7 @@ class Guard:
             assumed=lambda model, other: self.listeners.tell(PriceAssumed(model=model, priced_as=other)),
         )
         queues = Queues()
+        self._clock = clock
         self._checks = Checks(self.policy, clock)
         self._calls = Calls(
             authorizer=Authorizer(
@@ -100,19 +101,26 @@ class Guard:
         seconds: float = 0,
     ) -> Opening:
         """
-        Put limits of code or flags in force for a scope. Its time begins now, or began so many seconds ago.
+        Put limits of code or flags in force for a scope, until this opening is closed. Its time begins now, or began so
+        many seconds ago.
+
+        A scope may be open several times at once: all that was put in force holds then, each limit of seconds from its
+        own opening on, and the policy's from the first of those that are open.
         """
-        self._checks.open(scope, seconds=seconds)
-        return self.limits.open(scope, limits, fallback, wait_seconds)
+        began_ns = self._clock.uptime_ns() - int(seconds * SECOND_NS)
+        opening = self.limits.open(scope, limits, fallback, wait_seconds, began_ns=began_ns)
+        self._checks.opened(scope)
+        return opening
 
     def in_force(self, scope: Scope) -> InForce:
         """
         All that holds for the calls of a scope, for another process that makes some.
         """
+        now_ns = self._clock.uptime_ns()
         openings = [
             Opened(
                 scope=place,
-                seconds=self._checks.seconds(place),
+                seconds=(now_ns - opening.began_ns) / SECOND_NS,
                 limits=opening.limits,
                 fallback=opening.fallback,
                 wait_seconds=opening.wait_seconds,
@@ -124,10 +132,9 @@ class Guard:
 
     def close(self, scope: Scope, opening: Opening) -> None:
         """
-        Forget a scope that nobody has any more, unless it was opened anew.
+        Forget what an opening of a scope put in force, for nobody has it any more.
         """
-        if self.limits.close(scope, opening):
-            self._checks.close(scope)
+        self.limits.close(scope, opening)
 
     def stop(self, error: DeadlinePassed) -> None:
         """
@@ -266,6 +273,7 @@ class Guard:
         """
         self._calls.forget()
         self._checks.forget()
+        self.limits.forget()
 
     def _wait_seconds(self, scope: Scope, asked: float | None) -> float:
         if asked is None:

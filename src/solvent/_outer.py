@@ -4,10 +4,12 @@ The gateway of the ``solvent run`` around this process: what is in force there, 
 Children that open a budget and a ``solvent run`` inside another one ask it the same things in the same words.
 """
 
+import math
 import os
+import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -65,8 +67,12 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
-    wait_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    wait_seconds: float | None = None
     way_in: bool = False
+
+    def __post_init__(self) -> None:
+        if self.wait_seconds is not None and not 0 <= self.wait_seconds < math.inf:
+            raise ValueError(f"wait_seconds must be a number of seconds from 0 on, got {self.wait_seconds}")
 
 
 class Answered(Struct, frozen=True, kw_only=True):
@@ -129,9 +135,12 @@ class Outer:
     def _ask(self, method: str, what: str, kind: type[T], body: Asked | None = None, *, below: str = "") -> T:
         import http.client  # 10 ms to import, and only needed here.
 
-        where = urlsplit(self.address)
         headers = {"content-type": "application/json", **({SCOPE_HEADER: below} if below else {})}
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=ANSWER_SECONDS)
+        try:
+            where = urlsplit(self.address)
+            connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=ANSWER_SECONDS)
+        except ValueError as error:
+            raise _no_gateway(f"no address ({error})") from error
         try:
             sent = None if body is None else to_json(body)
             connection.request(method, f"{where.path}/solvent/{what}", sent, headers)
@@ -191,8 +200,16 @@ def _encoded(value: Any) -> str:
 
 def _decoded(kind: type[Any], value: Any) -> Any:
     if kind is Fraction:
-        return Fraction(value)
+        return _share(str(value))
     raise NotImplementedError
+
+
+def _share(text: str) -> Fraction:
+    # No exponents, which would name numbers that fill the memory.
+    match = re.fullmatch(r"\d+(\.\d+|/\d*[1-9]\d*)?", text, re.ASCII)
+    if match is None:
+        raise ValueError(f"expected a share such as 4/5, got {text!r:.60}")
+    return Fraction(text)
 
 
 def _no_gateway(got: str) -> SettingsError:

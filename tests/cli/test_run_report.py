@@ -54,7 +54,7 @@ Solvent · run x · exited with 5 · TIME
 
   usd  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  $0.00 of $1.00
 
-  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)
+  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)
 
   see it again: solvent report --run x
 """

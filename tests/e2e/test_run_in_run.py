@@ -94,6 +94,33 @@ def test_an_inner_run_that_is_started_again_without_its_limits_keeps_them(desk: 
     assert len(fake.seen) == 2
 
 
+def test_an_inner_run_that_is_started_again_with_more_has_more(desk: Desk, fake: Fake) -> None:
+    few, more = (nested("--calls", str(calls), "--name", "inner", command=AGENT) for calls in (2, 5))
+    ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=one_after_the_other(few, more))
+    assert [json.loads(line)["statuses"] for line in ran.stdout.splitlines()] == [[200] * 2 + [402], [200] * 3 + [402]]
+    assert len(fake.seen) == 5
+
+
+def test_an_inner_run_that_is_opened_a_second_time_widens_nothing_for_the_first(desk: Desk, fake: Fake) -> None:
+    other = shlex.join(nested("--calls", "40", "--name", "inner", command=["true"]))
+    # Of the outer run again, and so the same scope; the first one's program is in it meanwhile.
+    outer = "SOLVENT_GATEWAY=$0 SOLVENT_SCOPE=$1"
+    script = ["sh", "-c", f"{outer} {other}; {shlex.join(AGENT)}"]
+    first = shlex.join(nested("--calls", "2", "--name", "inner", command=script))
+    command = ["sh", "-c", f'{first} "$SOLVENT_GATEWAY" "$SOLVENT_SCOPE"']
+    ran = desk.run("--usd", "0.10", *PRICE, "--name", "outer", command=command)
+    assert (ran.said["scope"], ran.said["statuses"]) == ("run:outer/step:inner", [200] * 2 + [402])
+    assert len(fake.seen) == 2
+
+
+def test_the_way_in_of_an_inner_run_is_closed_when_it_is_over(desk: Desk) -> None:
+    ask = "curl -s -o answer -w '%{http_code} ' $(cat way)/solvent/state"
+    inner = nested("--name", "inner", command=["sh", "-c", f"echo $SOLVENT_GATEWAY > way; {ask}"])
+    script = f"{shlex.join(inner)}; {ask}"
+    ran = desk.run(*PRICE, "--name", "outer", command=["sh", "-c", script])
+    assert ran.stdout.split() == ["200", "403"]
+
+
 def test_the_time_of_an_inner_run_ends_it_alone(desk: Desk, fake_provider: Fakes) -> None:
     hanging, after = python("agent.py", "--output", str(HANGING)), python("agent.py", "--calls", "1")
     for seconds in SECONDS_TO_BEGIN:

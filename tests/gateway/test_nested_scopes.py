@@ -68,7 +68,14 @@ def test_child_scope_has_its_own_way_in_and_its_limits(play):
         '{"name":"a","limits":[{"meter":"usd","amount":1,"other":1}]}',
         '{"name":"a","limits":[' + ",".join(['{"meter":"usd","amount":1}'] * 101) + "]}",
         '{"name":"a","fallback":[{"model":"a","to":"b"},{"model":"b","to":"a"}]}',
+        '{"name":"a","fallback":[{"model":"a","to":"b","at":"1/0"}]}',
+        '{"name":"a","fallback":[{"model":"a","to":"b","at":"-3"}]}',
+        '{"name":"a","fallback":[{"model":"a","to":"b","at":"5/4"}]}',
+        '{"name":"a","fallback":[{"model":"a","to":"b","at":"1e-999999999"}]}',
+        '{"name":"a","fallback":[{"model":"a","to":"b","at":[]}]}',
         '{"name":"a","wait_seconds":-1}',
+        '{"name":"a","wait_seconds":"inf"}',
+        '{"name":"a","wait_seconds":"nan"}',
         '{"name":"a","other":1}',
         "[]",
     ],
@@ -101,6 +108,19 @@ def test_a_scope_is_closed_by_its_opening_and_from_nowhere_else(play):
         ]
         assert answers == [404, 200, 404]
         assert here.guard.closed == [(Scope.parse("run:one/step:inner"), Opening())]
+
+    play(scene)
+
+
+def test_a_scope_that_is_closed_has_no_way_in_any_more(play):
+    async def scene(here):
+        body = b'{"name":"inner","way_in":true}'
+        first, other = [json.loads((await here.call(f"/{TOKEN}/solvent/scopes", body=body)).body) for _ in range(2)]
+        ways = [CHAT.replace(TOKEN, opened["token"]) for opened in (first, other)]
+        assert [(await here.call(way)).status for way in ways] == [200, 200]
+        await here.call(f"/{TOKEN}/solvent/scopes/{first['opening']}", method="DELETE", body=b"")
+        assert [(await here.call(way)).status for way in ways] == [403, 200]
+        assert (await here.call(CHAT)).status == 200
 
     play(scene)
 

@@ -27,7 +27,7 @@ from sdks import BY_SDK
 pytestmark = pytest.mark.slow
 
 # Hooks that keep threads in the budget of whoever starts them, and send nothing.
-THREADS = {"concurrent.futures", "threading"}
+THREADS = {"concurrent.futures", "multiprocessing", "threading"}
 ALL = [*WAYS, *GOOGLE, *BOTO3, *SIGNED, *(way for ways in BY_SDK.values() for way in ways)]
 HERE = [way for way in ALL if way.sdk in {way.sdk for way in (*WAYS, *GOOGLE, *BOTO3)} and way not in SIGNED]
 ONE_OF_EACH = list({(way.sdk, way.asynchronous, way.streamed): way for way in HERE}.values())

@@ -4,6 +4,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from solvent._amounts import nanodollars
 from solvent._limits import Limit, Scope
 from solvent.errors import SettingsError
 from solvent.policy import LimitsInForce, LoopRule, Policy
-from solvent.policy._fallback import Fallback
+from solvent.policy._fallback import Fallback, chain
 from solvent.policy._read import read_policy
 
 GOOD = """\
@@ -264,12 +265,80 @@ def test_all_matching_limits_apply_and_the_smallest_of_one_account_wins():
     assert limits.of(Scope.parse("user:u")) == ()
 
 
-def test_a_scope_that_is_opened_again_has_the_limits_of_its_last_opening():
+def test_all_openings_of_a_scope_are_in_force_until_each_is_closed():
     limits = LimitsInForce(Policy(budgets=(("run:*", Limit(meter="calls", amount=5)),)))
     scope = Scope.parse("run:a")
-    for amount in (1, 3, 9):
-        limits.open(scope, [Limit(meter="calls", amount=amount)])
-        assert [limit.amount for _, limit in limits.of(scope)] == [min(amount, 5)]  # Never above the policy's.
+
+    def allowed():
+        return [limit.amount for _, limit in limits.of(scope)]
+
+    first, same, wide = [limits.open(scope, [Limit(meter="calls", amount=amount)]) for amount in (2, 2, 9)]
+    assert allowed() == [2]
+    for opening, left in ((wide, 2), (wide, 2), (first, 2), (same, 5)):
+        limits.close(scope, opening)
+        assert allowed() == [left]  # Never above the policy's.
+    assert limits.openings(scope) == ()
+
+
+def test_of_openings_at_once_the_last_ones_word_on_models_and_waiting_counts():
+    limits, scope = LimitsInForce(Policy()), Scope.parse("run:a")
+    limits.open(scope, [], [Fallback(model="a", to="b"), Fallback(model="m", to="n")], 1)
+    last = limits.open(scope, [], [Fallback(model="a", to="c")], 2)
+    limits.open(scope, [])
+    rules = limits.rules(scope)
+    assert {model: step.to for model, step in rules.fallback.items()} == {"a": "c", "m": "n"}
+    assert rules.wait_seconds == 2
+    limits.close(scope, last)
+    assert (limits.rules(scope).fallback["a"].to, limits.rules(scope).wait_seconds) == ("b", 1)
+
+
+@pytest.mark.parametrize("change", ["open", "close"])
+def test_limits_that_change_while_they_are_looked_up_are_never_kept_as_they_were(change):
+    scope, few = Scope.parse("run:a"), [Limit(meter="calls", amount=1)]
+    changes = []
+
+    class Budgets:  # Read in the midst of every look.
+        def __iter__(self):
+            if changes:
+                changes.pop()()
+            return iter(())
+
+    limits = LimitsInForce(Policy(budgets=Budgets()))
+    if change == "open":
+        changes.append(lambda: limits.open(scope, few))
+    else:
+        changes.append(partial(limits.close, scope, limits.open(scope, few)))
+    limits.rules(scope)
+    assert [limit.amount for _, limit in limits.of(scope)] == ([1] if change == "open" else [])
+
+
+def test_a_finalizer_may_close_a_scope_while_one_is_opened():
+    limits, scope = LimitsInForce(Policy()), Scope.parse("run:a")
+    opening = limits.open(scope, [Limit(meter="calls", amount=1)])
+    with limits._lock:
+        limits.close(scope, opening)
+    assert limits.of(scope) == ()
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent():
+    limits, scope = LimitsInForce(Policy()), Scope.parse("run:a")
+    limits.open(scope, [Limit(meter="calls", amount=1)])
+    limits._lock.acquire()
+    limits.forget()
+    limits.open(scope, [Limit(meter="calls", amount=2)])
+    assert [limit.amount for _, limit in limits.of(scope)] == [1]
+
+
+@pytest.mark.parametrize("more", [{"at": 0.8}, {"at": None}, {"to": 1}, {"from": 1}, {"other": "x"}])
+def test_a_step_down_from_code_is_told_in_texts(more):
+    with pytest.raises(ValueError, match="fallback must be names of models, or steps with from, to and at, all texts"):
+        chain([{"from": "a", "to": "b", **more}])
+
+
+@pytest.mark.parametrize("at", [Fraction(-3), Fraction(0), Fraction(5, 4)])
+def test_a_step_down_begins_at_a_share_of_a_limit(at):
+    with pytest.raises(ValueError, match="at must be above 0 and at most 1"):
+        Fallback(model="a", to="b", at=at)
 
 
 def test_limits_that_tell_stand_beside_those_that_refuse_and_hide_none():

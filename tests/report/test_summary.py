@@ -324,6 +324,30 @@ def test_what_stands_below_a_run_is_part_of_it(journal: RunJournal) -> None:
     ]
 
 
+def test_a_report_asks_its_store_once_for_all_that_stands_below_a_run(
+    journal: RunJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    balances = journal.store.balances
+
+    def counted(scope: str | None = None) -> list[Balance]:
+        asked.append(scope)
+        return balances(scope)
+
+    journal.open()
+    for number in range(20):
+        below = RunJournal(journal.store, f"run:triage/step:req-{number}", limits={"usd": 10 * CENT})
+        below.open()
+        below.call(1)
+    RunJournal(journal.store, "run:triage-2").open()
+    monkeypatch.setattr(journal.store, "balances", counted)
+
+    report = summarize(journal.store, "run:triage")
+
+    assert asked == ["run:triage"]
+    assert [balance.spent for balance in report.limits if "/step:" in balance.account.scope] == [1] * 20
+
+
 def test_limits_are_those_in_force_also_where_the_ledger_has_its_own(journal: RunJournal) -> None:
     usd, calls, tokens = (Account("run:triage", meter) for meter in ("usd", "calls", "tokens"))
     journal.open()

@@ -175,7 +175,7 @@ def test_a_run_without_calls_says_so() -> None:
 
     assert render(report, width=80, color=False) == (
         "\nSolvent · run triage · exited with 0 · 1.0 s\n"
-        "\n  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n"
+        "\n  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
         "\n  see it again: solvent report --run triage\n"
     )
 
@@ -247,7 +247,7 @@ def test_limits_that_only_tell_and_those_without_an_account_are_shown() -> None:
         "  also in force: 8 calls at a time · $0.25 a call\n"
         "    8,000 output tokens a call (log) · depth 5 · time 1.5 s\n"
         "    org:acme time 10 min\n"
-        "\n  no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)\n"
+        "\n  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
         "\n  2 passed the limit of usd (warn)\n"
         "\n  see it again: solvent report --run triage\n"
     )
@@ -329,6 +329,36 @@ def test_a_terminal_gets_color_unless_it_asks_for_none(environment: dict[str, st
     write(REPORT, stream, environment={"COLUMNS": "80", **environment})
 
     assert ("\x1b[" in stream.written()) is colored
+
+
+def test_of_many_scopes_below_the_fullest_are_drawn_and_the_others_counted() -> None:
+    def below(number: int) -> str:
+        return f"run:triage/step:req-{number}"
+
+    own = Balance(account=Account("run:triage", "usd"), limit=100 * CENT, spent=10 * CENT)
+    balances = [
+        Balance(account=Account(below(number), meter), limit=100, spent=number % 100)
+        for number in range(300)
+        for meter in ("tokens", "calls")
+    ]
+    balances[2 * 7] = replace(balances[2 * 7], reserved=150)
+    times = [OtherLimit(scope=below(number), meter="seconds", limit="60") for number in (7, 8)]
+    limits, others = (own, *balances), (*times, OtherLimit(scope=below(300), meter="depth", limit="2"))
+    report = replace(REPORT, limits=limits, others=others)
+
+    picture = render(report, width=60, color=False)
+
+    block = picture.split("\n\n")[1].splitlines()
+    assert [line.strip() for line in block if line.startswith("  step:")] == [
+        f"step:req-{number}" for number in (7, 98, 99, 199, 299)
+    ]
+    assert len(block) == 1 + 5 * 3 + 2
+    assert block[-2:] == [
+        "  also in force: step:req-7 time 1 min",
+        "  296 more scopes below, none fuller (--json has all)",
+    ]
+    six = replace(report, limits=(own, *balances[: 2 * 6]), others=())
+    assert "1 more scope below" in render(six, width=60, color=False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

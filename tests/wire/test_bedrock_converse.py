@@ -174,6 +174,7 @@ def test_every_block_counts_with_all_that_a_model_may_read_of_it(block, least, i
 )
 def test_what_is_not_in_the_request_hides(block, reason):
     assert describe(block).hidden_input == reason
+    assert describe({"document": {"source": {"bytes": "A"}}}, block).has_audio is ("audio" in block)
 
 
 def test_a_document_of_text_counts_by_what_it_says_and_not_by_its_encoding():

@@ -222,6 +222,31 @@ def test_what_is_not_in_the_request_hides(part, reason):
     assert anthropic([part]).hidden_input == reason
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": "A"}},
+        {"type": "audio_url", "audio_url": {"url": "http://x"}},
+        {"type": "audio", "audio": "A"},
+        {"type": "video_url", "video_url": {"url": "http://x"}},
+        {"type": "input_video", "video_url": "http://x"},
+        {"type": "video", "video": "A"},
+    ],
+)
+def test_sound_needs_a_price_wherever_it_stands(part):
+    file = {"type": "file", "file": {"file_id": "f"}}
+    result = {"type": "tool_result", "content": [part]}
+    for parts in ([part], [file, part], [part, file], [file, result]):
+        assert chat(*parts).has_audio
+    assert not chat(file, {"type": "image_url", "image_url": {"url": "http://x"}}).has_audio
+
+
+def test_sound_of_an_earlier_reply_needs_a_price():
+    spoken = {"role": "assistant", "audio": {"id": "a"}}
+    assert describe("openai-chat", messages=[spoken, {"role": "user", "content": "hi"}]).has_audio
+    assert not chat({"type": "text", "text": "audio"}).has_audio
+
+
 def test_a_text_document_is_text():
     source = {"type": "text", "media_type": "text/plain", "data": "d" * 400}
     nested = {"type": "content", "content": [{"type": "text", "text": "d" * 400}, {"type": "image", "source": {}}]}

@@ -49,6 +49,22 @@ def test_what_is_not_in_the_request_hides(part, reason):
     assert generate(systemInstruction={"parts": [part]}).hidden_input == reason
 
 
+@pytest.mark.parametrize(
+    ("part", "is_heard"),
+    [
+        (inline("audio/wav"), True),
+        (inline("video/mp4"), True),
+        ({"fileData": {"fileUri": "https://youtu.be/x"}}, True),
+        ({"functionResponse": {"name": "f", "parts": [inline("audio/wav")]}}, True),
+        (inline("application/zip"), False),
+        (inline("image/png"), False),
+    ],
+)
+def test_sound_needs_a_price_wherever_it_stands(part, is_heard):
+    for parts in ([part], [inline("application/pdf"), part], [part, inline("application/pdf")]):
+        assert generate(*parts).has_audio is is_heard
+
+
 def test_cached_content_hides():
     assert generate(cachedContent="cachedContents/c1").hidden_input == "cached content by its id"
     assert generate(cached_content="cachedContents/c1").hidden_input == "cached content by its id"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from solvent._outer import outer_gateway
 from solvent.cli._common import ledger_exists
 from solvent.errors import SettingsError
 from solvent.gateway._providers import PROVIDERS
@@ -113,7 +114,7 @@ def settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Uncovered
     told["ledger"] = ledger if ledger_exists(ledger) else f"{ledger} (not there yet)"
     if scope := environ.get("SOLVENT_SCOPE"):
         told["scope"] = scope
-    gateway = environ.get("SOLVENT_GATEWAY")
+    gateway = outer_gateway(environ)
     told["gateway"] = f"{_host(gateway)}, which holds the calls" if gateway else "none: calls are held in the process"
     versions = [f"{name} {version}" for name in _TOKENIZERS if (version := _version(name))]
     told["tokenizer"] = ", ".join(versions) or "none: pip install 'solvent[tokenizers]' makes bounds tighter"

@@ -165,7 +165,7 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
     if outer is not None:
         if refused:
             raise typer.BadParameter(f"{', '.join(refused)}: inside another solvent run these belong to the outer one")
-        from solvent.run._nested import below, open_scope, run_nested
+        from solvent.run._nested import below, run_nested
 
         settings = below(settings, environ)
     ledger = Ledger(open_store(settings.ledger))
@@ -177,8 +177,7 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
                     print(f"solvent: {notice}", file=sys.stderr)
             ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
         else:
-            inner = open_scope(settings, outer)
-            ended = run_nested(settings, ledger, environ, outer=outer, inner=inner)
+            ended = run_nested(settings, ledger, environ, outer=outer)
         try:
             if ended.trouble:
                 print(f"solvent: {ended.trouble}", file=sys.stderr)

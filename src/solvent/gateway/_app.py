@@ -62,19 +62,13 @@ class Gateway:
             for provider, known in keys.items()
         }
         self._routes = Routes(routes, upstreams)
-        self._nested = Nested(guard, self.route)
+        self._nested = Nested(guard, self._routes)
         self._on_event = on_event
         self._client: Client = client or AiohttpClient()
         self._hosts: dict[int, tuple[bytes, ...]] = {}
         self._running: dict[Interrupt, asyncio.Task[Any]] = {}
         self._settling: set[asyncio.Task[Settlement]] = set()
         self._closing: str | None = None
-
-    def route(self, scope: Scope) -> str:
-        """
-        Open a way in for a scope; returns its path secret.
-        """
-        return self._routes.add(scope)
 
     async def close(self, reason: str = "the gateway is closing") -> None:
         """

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from solvent._outer import GATEWAY
 from solvent.errors import SettingsError
 from solvent.gateway._providers import PROVIDERS, Provider, Upstream
 
@@ -57,7 +58,7 @@ def prepare(
     swapped = _swap_keys(child) if keys == "swap" else {}
     by_route = {name: found for name, upstream in upstreams.items() if (found := _keys_of(upstream, swapped))}
     _add_no_proxy(child)
-    child["SOLVENT_GATEWAY"] = gateway
+    child[GATEWAY] = gateway
     child["SOLVENT_SCOPE"] = scope
     return Prepared(environment=child, upstreams=upstreams, keys=by_route)
 

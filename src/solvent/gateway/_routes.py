@@ -55,6 +55,13 @@ class Routes:
         self._scopes[self._digest(token)] = scope
         return token
 
+    def remove(self, token: str) -> None:
+        """
+        Close a way in.
+        """
+        self._scopes.pop(self._digest(token), None)
+        self._targets.clear()
+
     def target(self, method: str, raw_path: bytes) -> Target:
         """
         What a request's path names.

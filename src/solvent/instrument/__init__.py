@@ -14,6 +14,7 @@ import wrapt
 from msgspec import Struct
 
 from solvent._runtime import PROCESS
+from solvent.instrument._gateway import check_gateway
 from solvent.instrument._hooks import Unhook
 from solvent.instrument._look import Mode
 
@@ -53,6 +54,7 @@ HOOKS: tuple[Hook, ...] = (
     Hook("litellm", "litellm.router", "litellm"),
     Hook("mistralai", "mistralai.basesdk", "mistralai"),
     Hook("mistralai", "mistralai.client.basesdk", "mistralai"),
+    Hook("multiprocessing", "multiprocessing.pool", "threads"),
     Hook("ollama", "ollama._client", "ollama"),
     Hook("openai", "openai._base_client", "stainless"),
     Hook("requests", "requests.sessions", "requests"),
@@ -91,7 +93,11 @@ def install(*, strict: bool = False) -> None:
     Args:
         strict: Refuse connections to providers over which calls pass that no hook can read, WebSockets and gRPC; and
             calls outside of every budget's context while several are open.
+
+    Raises:
+        SettingsError: The environment names the gateway of a run by what is no address.
     """
+    check_gateway()
     PROCESS.is_hooked = _STATE.on = True
     Mode.names_only = False
     PROCESS.is_strict = strict

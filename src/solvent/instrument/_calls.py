@@ -31,6 +31,8 @@ from solvent.instrument._relay import Relay
 from solvent.wire import FORMATS, Asked, at_path
 from solvent.wire._call import Call, Reader, Reading, WireFormat
 
+PART_OF_A_CALL = frozenset({301, 302, 303, 307, 308, 401, 407})  # Redirects and log-ins, after which it is sent again.
+
 
 class Refused(Exception):
     """
@@ -149,6 +151,15 @@ class GuardedCall:
         """
         self.status = status
         return Relay(self, content_type.lower(), encoding.strip().lower(), unpacks=unpacks)
+
+    def again(self) -> "GuardedCall":
+        """
+        The call that what is below the hook makes, sending the same bytes once more; to be admitted before they leave.
+        """
+        sent = self._admission.call if self._admission is not None else self._call
+        twin = GuardedCall(self._target, replace(sent, fixed=True), self._headers, self._original)
+        twin._left = True
+        return twin
 
     @property
     def fixed(self) -> bool:
@@ -294,7 +305,8 @@ class GuardedCall:
         self._place = current_place()
         self._place.runtime.keep_alive()
         if self._place.lost_among:
-            tell_lost(self._place)
+            place = self._place
+            tell_lost(str(place.scope), place.lost_among, place.runtime.guard.listeners)
         return self._place
 
     def _asked(self) -> dict[str, Any]:

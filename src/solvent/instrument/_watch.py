@@ -28,6 +28,7 @@ import wrapt
 from msgspec import Struct
 
 from solvent import instrument
+from solvent._outer import outer_gateway
 from solvent.gateway._providers import PROVIDERS
 from solvent.instrument import Hook, transports
 from solvent.instrument._calls import GuardedCall, is_under_way
@@ -214,7 +215,7 @@ def _is_gateway(host: str, port: int) -> bool:
     """
     Whether the gateway of a run is there, which holds what it gets.
     """
-    return _is_at(os.environ.get("SOLVENT_GATEWAY"), host, port)
+    return _is_at(outer_gateway(), host, port)
 
 
 def _is_at(address: str | None, host: str, port: int) -> bool:

@@ -1,5 +1,5 @@
 """
-``aiohttp``: every request that its client sessions send, also below httpx.
+``aiohttp``: every request that its client sessions send, also below httpx, and each time that a middleware sends it.
 
 Source:
     aiohttp 3.14.5, ``client.py`` (``ClientSession._request``), ``client_reqrep.py`` (``ClientResponse``) and
@@ -16,11 +16,10 @@ from aiohttp import payload
 from aiohttp.base_protocol import BaseProtocol
 from multidict import CIMultiDict
 
-from solvent._outer import SCOPE_HEADER
 from solvent.instrument import transports
-from solvent.instrument._calls import GuardedCall, Refused
+from solvent.instrument._calls import PART_OF_A_CALL, GuardedCall, Refused
 from solvent.instrument._deadlines import in_time
-from solvent.instrument._gateway import Passing, to_gateway
+from solvent.instrument._gateway import to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._look import guarded, target
 from solvent.instrument._relay import Relay
@@ -46,29 +45,31 @@ def was_sent(error: BaseException) -> bool:
 async def _request(wrapped: Callable[..., Any], session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     method, str_or_url, options = _asked(*args, **kwargs)
     url = _url(session, str_or_url)
-    passing = to_gateway(url)
-    if passing is not None:
-        if (refused := passing.refusal()) is not None:
-            raise refused.error
-        response = await wrapped(method, str_or_url, **_named(options, passing))
-        passing.answered(response.headers)
-        return response
-    call = None if url is None else _call(session, method, url, options)
-    if call is None:
-        return await wrapped(method, str_or_url, **options)
+    call = None
     try:
-        await call.aadmit()
+        passing = to_gateway(url, lambda name: session._prepare_headers(options.get("headers")).get(name))
+        if passing is None and url is not None and (call := _call(session, method, url, options)) is not None:
+            await call.aadmit()
     except Refused as refused:
         raise refused.error from None
+    if passing is not None:
+        return passing.answered(await wrapped(method, str_or_url, **_with(options, passing.headers)))
+    if call is None:
+        return await wrapped(method, str_or_url, **options)
+    way = _Way(call)
     try:
         address = str_or_url if call.path is None else call.address(str(session._build_url(str_or_url)))
         with call.under_way():
             async with in_time(call.deadline):
-                response = await wrapped(method, address, **_to_send(call, options))
+                response = await wrapped(method, address, **way.added(session, _to_send(call, options)))
+    except Refused as refused:
+        raise refused.error from None
     except BaseException as error:
+        call = way.call
         await call.asettle(call.failed(error, sent=was_sent(error)))
         call.check_time(error)
         raise
+    call = way.call
     is_unpacked = session.auto_decompress if options.get("auto_decompress") is None else options["auto_decompress"]
     encoding = "" if is_unpacked else response.headers.get("Content-Encoding", "")
     relay = call.began(response.status, response.headers.get("Content-Type", ""), encoding)
@@ -89,16 +90,15 @@ def _url(session: Any, str_or_url: Any) -> Any:
         return None  # No address at all, as sending will say.
 
 
-def _named(options: dict[str, Any], passing: Passing) -> dict[str, Any]:
+def _with(options: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     """
-    The options of a request with whose it is.
+    The options of a request with other headers.
     """
-    headers = CIMultiDict(options.get("headers") or ())
-    scope = passing.scope(headers.get(SCOPE_HEADER))
-    if scope is None:
+    if not headers:
         return options
-    headers[SCOPE_HEADER] = scope
-    return {**options, "headers": headers}
+    given = CIMultiDict(options.get("headers") or ())
+    given.update(headers)
+    return {**options, "headers": given}
 
 
 def _call(session: Any, method: str, url: Any, options: Mapping[str, Any]) -> GuardedCall | None:
@@ -134,6 +134,40 @@ def _to_send(call: GuardedCall, options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("json") is not None:
         headers.setdefault("Content-Type", "application/json")
     return {**options, "json": None, "data": call.body, "headers": headers}
+
+
+class _Way:
+    """
+    The innermost middleware of a call: those around it may send it again, which is another call each time.
+
+    Attributes:
+        call: The one that is under way.
+    """
+
+    def __init__(self, call: GuardedCall) -> None:
+        self.call = call
+        self._status: int | None = None  # Of the reply to it, where one came.
+        self._was_sent = False
+
+    def added(self, session: Any, options: dict[str, Any]) -> dict[str, Any]:
+        given = options.get("middlewares")
+        others = getattr(session, "_middlewares", ()) if given is None else given
+        return {**options, "middlewares": (*others, self)} if others else options
+
+    async def __call__(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        if self._was_sent and self._status not in PART_OF_A_CALL:
+            before, self.call = self.call, self.call.again()
+            before.status = self._status
+            await before.asettle(before.lost("cut"))
+            await self.call.aadmit()
+        self._was_sent, self._status = True, None
+        try:
+            response = await handler(request)
+        except BaseException as error:
+            self._was_sent = was_sent(error)
+            raise
+        self._status = response.status
+        return response
 
 
 class _Content(aiohttp.StreamReader):

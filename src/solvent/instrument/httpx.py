@@ -1,10 +1,10 @@
 """
-``httpx`` and ``httpx2``: every request that their clients send.
+``httpx`` and ``httpx2``: every request that their clients send, and each time that a transport below them sends it.
 
 Source:
-    httpx 0.28.1 and httpx2 2.16.2, ``_client.py`` (``Client.send``, ``AsyncClient.send``) and ``_models.py``, httpcore
-    1.0.9, which asks for a body when it has sent the head, and the transport over aiohttp in openai 3.54.0, read
-    2026-11-22.
+    httpx 0.28.1 and httpx2 2.16.2, ``_client.py`` (``Client.send``, ``AsyncClient.send``), ``_transports/default.py``
+    (``HTTPTransport.handle_request`` and its twin) and ``_models.py``, httpcore 1.0.9, which asks for a body when it
+    has sent the head, and the transport over aiohttp in openai 3.54.0, read 2026-11-22.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -12,12 +12,11 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
-from solvent._outer import SCOPE_HEADER
 from solvent.errors import DeadlinePassed
 from solvent.instrument import transports
-from solvent.instrument._calls import GuardedCall, Refused
+from solvent.instrument._calls import PART_OF_A_CALL, GuardedCall, Refused
 from solvent.instrument._deadlines import Timeouts, in_time
-from solvent.instrument._gateway import Passing, to_gateway
+from solvent.instrument._gateway import to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._hosts import Target
 from solvent.instrument._httpx_replies import Replies
@@ -31,7 +30,12 @@ def hook(module: ModuleType) -> list[Unhook]:
     Guard the clients of a module that is ``httpx`` or ``httpx2``.
     """
     hooks = _Hooks(module)
-    return [wrap(module.Client, "send", hooks.send), wrap(module.AsyncClient, "send", hooks.asend)]
+    return [
+        wrap(module.Client, "send", hooks.send),
+        wrap(module.AsyncClient, "send", hooks.asend),
+        wrap(module.HTTPTransport, "handle_request", hooks.handle),
+        wrap(module.AsyncHTTPTransport, "handle_async_request", hooks.ahandle),
+    ]
 
 
 class _Hooks:
@@ -42,27 +46,28 @@ class _Hooks:
 
     def send(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         request, kwargs = _request(args, kwargs)
-        passing = to_gateway(request.url)
-        if passing is not None:
-            if (refused := passing.refusal()) is not None:
-                return self._answer(refused, request)
-            response = wrapped(_named(request, passing), **kwargs)
-            passing.answered(response.headers)
-            return response
-        call = self._call(client, request)
-        if call is None:
-            return wrapped(request, **kwargs)
+        call = None
         try:
-            call.admit()
+            passing = to_gateway(request.url, request.headers.get)
+            if passing is None and (call := self._call(client, request)) is not None:
+                call.admit()
         except Refused as refused:
             return self._answer(refused, request)
-        way = _Way(self._module, client, request)
+        if passing is not None:
+            return passing.answered(wrapped(_with(request, passing.headers), **kwargs))
+        if call is None:
+            return wrapped(request, **kwargs)
+        way = _Way(self._module, client, request, call)
         try:
             with call.under_way():
                 response = wrapped(self._twin(request, call, way), **{**kwargs, "stream": True})
+        except Refused as refused:
+            return self._answer(refused, request)
         except BaseException as error:
+            call = way.take()
             call.settle(call.failed(error, sent=way.was_sent(error)))
             return self._late(call, request, error)
+        call = way.take()
         outcome = self._replies.watch(call, response)
         if outcome is not None:
             call.settle(outcome)
@@ -78,28 +83,29 @@ class _Hooks:
         self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         request, kwargs = _request(args, kwargs)
-        passing = to_gateway(request.url)
-        if passing is not None:
-            if (refused := passing.refusal()) is not None:
-                return self._answer(refused, request)
-            response = await wrapped(_named(request, passing), **kwargs)
-            passing.answered(response.headers)
-            return response
-        call = await self._acall(client, request)
-        if call is None:
-            return await wrapped(request, **kwargs)
+        call = None
         try:
-            await call.aadmit()
+            passing = to_gateway(request.url, request.headers.get)
+            if passing is None and (call := await self._acall(client, request)) is not None:
+                await call.aadmit()
         except Refused as refused:
             return self._answer(refused, request)
-        way = _Way(self._module, client, request)
+        if passing is not None:
+            return passing.answered(await wrapped(_with(request, passing.headers), **kwargs))
+        if call is None:
+            return await wrapped(request, **kwargs)
+        way = _Way(self._module, client, request, call)
         try:
             with call.under_way():
                 async with in_time(call.deadline):
                     response = await wrapped(self._twin(request, call, way), **{**kwargs, "stream": True})
+        except Refused as refused:
+            return self._answer(refused, request)
         except BaseException as error:
+            call = way.take()
             await call.asettle(call.failed(error, sent=way.was_sent(error)))
             return self._late(call, request, error)
+        call = way.take()
         outcome = self._replies.watch(call, response)
         if outcome is not None:
             await call.asettle(outcome)
@@ -109,6 +115,22 @@ class _Hooks:
             except BaseException as error:
                 await response.aclose()
                 return self._late(call, request, error)
+        return response
+
+    def handle(self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        request, kwargs = _request(args, kwargs)
+        response = wrapped(request, **kwargs)
+        if isinstance(request.stream, self._body):
+            request.stream.way.status = response.status_code
+        return response
+
+    async def ahandle(
+        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        request, kwargs = _request(args, kwargs)
+        response = await wrapped(request, **kwargs)
+        if isinstance(request.stream, self._body):
+            request.stream.way.status = response.status_code
         return response
 
     def _call(self, client: Any, request: Any) -> GuardedCall | None:
@@ -169,17 +191,43 @@ class _Hooks:
 
 class _Way:
     """
-    How far a request came, for one that failed.
+    How far a request came, and how often a transport sent it.
 
     Attributes:
+        call: The one that is under way; ``None`` when that is over.
         body_asked: The transport asked for the body; ``None`` where it is not seen.
+        status: Of the reply to it, where one came.
     """
 
-    def __init__(self, module: Any, client: Any, request: Any) -> None:
+    def __init__(self, module: Any, client: Any, request: Any, call: GuardedCall) -> None:
         self._module = module
         transport = getattr(client, "_transport_for_url", lambda _: None)(request.url)
         self._is_own = type(transport) in (module.HTTPTransport, module.AsyncHTTPTransport)
+        self.call: GuardedCall | None = call
         self.body_asked: bool | None = None
+        self.status: int | None = None
+
+    def begin(self) -> tuple[GuardedCall, GuardedCall] | None:
+        """
+        The transport asks for the body; returns the call that it was sent for before and the one that it is sent for
+        now, where these are two.
+        """
+        before, status = self.call, self.status
+        is_another = self.body_asked and status not in PART_OF_A_CALL
+        self.body_asked, self.status = True, None
+        if before is None or not is_another:
+            return None
+        before.status = status
+        self.call = before.again()
+        return before, self.call
+
+    def take(self) -> GuardedCall:
+        """
+        The call that was sent last. A pool keeps the body as long as the reply is open, and is not to keep the call.
+        """
+        call, self.call = self.call, None
+        assert call is not None
+        return call
 
     def was_sent(self, error: BaseException) -> bool:
         """
@@ -201,21 +249,27 @@ class _Way:
 def _body_of(module: Any) -> type[Any]:
     class Body(module.ByteStream):  # type: ignore[misc]  # A class of the module at hand.
         """
-        A request's body, which tells when it is asked for.
+        A request's body, which tells when it is asked for: once for each time that it is sent.
         """
 
         def __init__(self, content: bytes, way: _Way) -> None:
             super().__init__(content)
             self._content = content
-            self._way = way
+            self.way = way
             way.body_asked = False
 
         def __iter__(self) -> Iterator[bytes]:
-            self._way.body_asked = True
+            if (calls := self.way.begin()) is not None:
+                before, now = calls
+                before.settle(before.lost("cut"))
+                now.admit()
             yield self._content
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            self._way.body_asked = True
+            if (calls := self.way.begin()) is not None:
+                before, now = calls
+                await before.asettle(before.lost("cut"))
+                await now.aadmit()
             yield self._content
 
     return Body
@@ -226,17 +280,16 @@ def _request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dic
     return (args[0] if args else rest.pop("request")), rest
 
 
-def _named(request: Any, passing: Passing) -> Any:
+def _with(request: Any, headers: Mapping[str, str]) -> Any:
     """
-    The request with whose it is; its owner may send the request itself again, for another budget.
+    The request with other headers; its owner may send the request itself again, for another budget.
     """
-    scope = passing.scope(request.headers.get(SCOPE_HEADER))
-    if scope is None:
+    if not headers:
         return request
     twin = object.__new__(type(request))
     twin.__dict__.update(request.__dict__)
     twin.headers = request.headers.copy()
-    twin.headers[SCOPE_HEADER] = scope
+    twin.headers.update(headers)
     return twin
 
 

@@ -1,20 +1,24 @@
 """
-``requests``: every request that its sessions send.
+``requests``: every request that its sessions send, and each time that urllib3 below them sends it.
 
 Source:
-    requests 2.34.2, ``sessions.py`` (``Session.send``), ``models.py`` and ``adapters.py``, read 2026-11-22.
+    requests 2.34.2, ``sessions.py`` (``Session.send``), ``models.py`` and ``adapters.py``; urllib3 2.8.0,
+    ``connectionpool.py`` (``urlopen``, which asks ``Retry.increment`` before it sends again); read 2026-11-22.
 """
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from solvent._outer import SCOPE_HEADER
 from solvent.instrument._calls import GuardedCall, Refused
-from solvent.instrument._gateway import Passing, to_gateway
+from solvent.instrument._gateway import to_gateway
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.instrument._look import guarded, target
 from solvent.instrument._raw import RawReply, is_certificate_error
+
+# The times that a request was sent in this context; the last one is under way.
+_SENT: ContextVar[list[GuardedCall] | None] = ContextVar("solvent_sent_by_requests", default=None)
 
 
 def hook(module: ModuleType) -> list[Unhook]:
@@ -22,38 +26,67 @@ def hook(module: ModuleType) -> list[Unhook]:
     Args:
         module: ``requests.sessions``.
     """
-    return [wrap(module.Session, "send", _send)]
+    from urllib3.util import Retry
+
+    return [wrap(module.Session, "send", _send), wrap(Retry, "increment", _increment)]
 
 
 def _send(wrapped: Callable[..., Any], session: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     rest = dict(kwargs)
     request = args[0] if args else rest.pop("request")
-    passing = to_gateway(request.url or "")
-    if passing is not None:
-        if (refused := passing.refusal()) is not None:
-            raise refused.error
-        response = wrapped(_named(request, passing), **rest)
-        passing.answered(response.headers)
-        return response
-    call = _call(request)
-    if call is None:
-        return wrapped(request, **rest)
+    call = None
     try:
-        call.admit()
+        passing = to_gateway(request.url, request.headers.get)
+        if passing is None and (call := _call(request)) is not None:
+            call.admit()
     except Refused as refused:
         raise refused.error from None
+    if passing is not None:
+        return passing.answered(wrapped(_with(request, passing.headers), **rest))
+    if call is None:
+        return wrapped(request, **rest)
     streams = rest.get("stream", session.stream)
+    sent = [call]
+    token = _SENT.set(sent)
     try:
         with call.under_way():
             response = wrapped(_to_send(call, request), **{**_in_time(call, rest), "stream": True})
     except BaseException as error:
+        call = sent[-1]
         call.settle(call.failed(error, sent=_was_sent(error)))
         call.check_time(error)
         raise
-    _watch(call, response)
+    finally:
+        _SENT.reset(token)
+    _watch(sent[-1], response)
     if not streams:
         response.content  # noqa: B018  # Reads it.
     return response
+
+
+def _increment(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """
+    What urllib3 sends again was paid for once: book that, and admit the next before it leaves.
+    """
+    retry, sent = wrapped(*args, **kwargs), _SENT.get()
+    response, error = _ended(*args, **kwargs)
+    if sent is None or (response is None and not _reached(error)):
+        return retry
+    call = sent[-1]
+    call.status = None if response is None else response.status
+    call.settle(call.lost("cut"))
+    sent.append(call.again())
+    try:
+        sent[-1].admit()
+    except Refused as refused:
+        if response is not None:
+            response.drain_conn()
+        raise refused.error from None
+    return retry
+
+
+def _ended(_method: Any = None, _url: Any = None, response: Any = None, error: Any = None, **_: Any) -> tuple[Any, Any]:
+    return response, error
 
 
 def _call(request: Any) -> GuardedCall | None:
@@ -65,15 +98,14 @@ def _call(request: Any) -> GuardedCall | None:
     return guarded(found, headers, body if isinstance(body, bytes) else None)
 
 
-def _named(request: Any, passing: Passing) -> Any:
+def _with(request: Any, headers: Mapping[str, str]) -> Any:
     """
-    The request with whose it is.
+    The request with other headers; its owner may send the request itself again, for another budget.
     """
-    scope = passing.scope(request.headers.get(SCOPE_HEADER))
-    if scope is None:
+    if not headers:
         return request
     twin = request.copy()
-    twin.headers[SCOPE_HEADER] = scope
+    twin.headers.update(headers)
     return twin
 
 
@@ -124,10 +156,17 @@ def _was_sent(error: BaseException) -> bool:
     Whether the provider may have got a request that ended so.
     """
     from requests import exceptions
-    from urllib3.exceptions import NewConnectionError
 
     never = (exceptions.ConnectTimeout, exceptions.ProxyError, exceptions.InvalidSchema, exceptions.InvalidURL)
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    return (
-        not isinstance(error, never) and not isinstance(reason, NewConnectionError) and not is_certificate_error(error)
-    )
+    return not isinstance(error, never) and _reached(error) and _reached(reason)
+
+
+def _reached(error: object) -> bool:
+    """
+    The same of an error of urllib3's.
+    """
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+
+    never = (ConnectTimeoutError, NewConnectionError, ProxyError)
+    return not isinstance(error, never) and not is_certificate_error(error)

@@ -4,8 +4,8 @@ Threads and pools of threads: what they run is charged to the budget of whoever 
 ``asyncio`` tasks and ``asyncio.to_thread`` inherit it by themselves; ``run_in_executor`` submits to a pool.
 
 Source:
-    CPython 3.11 to 3.14, ``threading.py`` (``Thread.start`` and ``run``), ``concurrent/futures/thread.py`` (``submit``)
-    and, since 3.14, ``interpreter.py`` beside it, read 2026-11-22.
+    CPython 3.11 to 3.14, ``threading.py`` (``Thread.start`` and ``run``), ``concurrent/futures/thread.py``
+    (``submit``), ``interpreter.py`` beside it since 3.14, and ``multiprocessing/pool.py``, read 2026-11-22.
 """
 
 import sys
@@ -23,11 +23,17 @@ _SUBMITS: ContextVar[bool] = ContextVar("solvent_submits", default=False)  # Wor
 def hook(module: ModuleType) -> list[Unhook]:
     """
     Args:
-        module: ``threading``, or ``concurrent.futures.thread``.
+        module: ``threading``, ``concurrent.futures.thread`` or ``multiprocessing.pool``.
     """
     if module.__name__ == "threading":
         return [wrap(module.Thread, "start", _start)]
-    return [wrap(module.ThreadPoolExecutor, "submit", _submit)]
+    if module.__name__ == "concurrent.futures.thread":
+        return [wrap(module.ThreadPoolExecutor, "submit", _submit)]
+    starts = wrap(module.ThreadPool, "__init__", _unkept)
+    return [
+        starts,
+        *(wrap(module.Pool, name, _submit) for name in ("_map_async", "apply_async", "imap", "imap_unordered")),
+    ]
 
 
 def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -38,19 +44,31 @@ def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwar
 
 
 def _submit(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    if not args or _is_of_interpreters(pool):
+    if _is_elsewhere(pool):
         return wrapped(*args, **kwargs)
-    work = carried(args[0])
+    if args:
+        args = (carried(args[0]), *args[1:])
+    elif "func" in kwargs:
+        kwargs = {**kwargs, "func": carried(kwargs["func"])}
+    return _unkept(wrapped, pool, args, kwargs)
+
+
+def _unkept(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """
+    What may start threads of a pool, which keep no budget.
+    """
     token = _SUBMITS.set(True)
     try:
-        return wrapped(work, *args[1:], **kwargs)
+        return wrapped(*args, **kwargs)
     finally:
         _SUBMITS.reset(token)
 
 
-def _is_of_interpreters(pool: Any) -> bool:
+def _is_elsewhere(pool: Any) -> bool:
     """
-    Whether its work is pickled for another interpreter, where no hook is and no budget.
+    Whether its work is pickled for another process or interpreter, where this budget is not.
     """
-    module = sys.modules.get("concurrent.futures.interpreter")
-    return module is not None and isinstance(pool, module.InterpreterPoolExecutor)
+    executors, pools = sys.modules.get("concurrent.futures.interpreter"), sys.modules.get("multiprocessing.pool")
+    if executors is not None and isinstance(pool, executors.InterpreterPoolExecutor):
+        return True
+    return pools is not None and isinstance(pool, pools.Pool) and not isinstance(pool, pools.ThreadPool)

@@ -2,13 +2,15 @@
 Which limits apply to a scope, and what the guard may do about a call that does not fit.
 """
 
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from solvent._limits import PATH_METERS, Limit, OnExceed, Scope, matches
+from solvent._limits import PATH_METERS, SECOND_NS, Limit, OnExceed, Scope, matches
 from solvent.policy._fallback import Fallback
 from solvent.prices import OwnPrice
 
@@ -73,14 +75,16 @@ class Rules(Struct, frozen=True, kw_only=True):
     Attributes:
         blocking: Limits of accounts that refuse; of several on one account the smallest.
         watched: Limits of accounts that only tell.
-        checked: Limits that have no account: ``depth`` and ``seconds``.
-        fallback: By the model that is asked for; the innermost scope's word counts.
-        wait_seconds: How long a call may wait for room, by the innermost scope's word; ``None`` asks the policy.
+        checked: Limits that have no account: ``depth`` and ``seconds``; of several times the one that is over first.
+        began_ns: When the time of a limit in ``checked`` began; of a scope that nobody opened it is not in here.
+        fallback: By the model that is asked for; the innermost scope's word counts, and of one scope the last one's.
+        wait_seconds: How long a call may wait for room, by the same word; ``None`` asks the policy.
     """
 
     blocking: tuple[tuple[str, Limit], ...] = ()
     watched: tuple[tuple[str, Limit], ...] = ()
     checked: tuple[tuple[str, Limit], ...] = ()
+    began_ns: Mapping[tuple[str, Limit], int] = MappingProxyType({})
     fallback: Mapping[str, Fallback] = MappingProxyType({})
     wait_seconds: float | None = None
 
@@ -88,25 +92,31 @@ class Rules(Struct, frozen=True, kw_only=True):
 class Opening(Struct, frozen=True):
     """
     What one opening of a scope put in force.
+
+    Attributes:
+        began_ns: When its time began, by the clock of who opened it.
     """
 
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
     wait_seconds: float | None = None
-
-
-_NOTHING = Opening()
+    began_ns: int = 0
 
 
 class LimitsInForce:
     """
     The limits of the policy and those that code and flags added: all that match a scope apply to it.
+
+    A scope may be open several times at once, such as a run that two threads go on with; all that each of its openings
+    put in force holds then. Any thread may open, close and look.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._opened: dict[str, Opening] = {}
+        self._opened: dict[str, tuple[Opening, ...]] = {}  # The last one at the end.
+        self._closed: deque[tuple[str, Opening]] = deque()
         self._by_scope: dict[str, Rules] = {}
+        self._lock = threading.Lock()
 
     def open(
         self,
@@ -114,32 +124,41 @@ class LimitsInForce:
         limits: Sequence[Limit],
         fallback: Sequence[Fallback] = (),
         wait_seconds: float | None = None,
+        *,
+        began_ns: int = 0,
     ) -> Opening:
         """
-        Put limits of code or flags in force for one scope, in the place of those that it was opened with before.
+        Put limits of code or flags in force for one scope, until this opening is closed.
 
-        They join those of the policy and never widen them.
+        They join those of the policy and of the scope's other openings, and never widen them.
         """
-        opening = self._opened[str(scope)] = Opening(tuple(limits), tuple(fallback), wait_seconds)
-        self._by_scope.clear()
+        self._take_out()
+        opening, key = Opening(tuple(limits), tuple(fallback), wait_seconds, began_ns), str(scope)
+        with self._lock:
+            self._opened[key] = (*self._opened.get(key, ()), opening)
+            self._by_scope = {}
         return opening
 
-    def close(self, scope: Scope, opening: Opening) -> bool:
+    def close(self, scope: Scope, opening: Opening) -> None:
         """
-        Forget the limits of code or flags for a scope that nobody has any more; false where it was opened anew.
+        Forget what one opening of a scope put in force; what its other openings did stays.
         """
-        if self._opened.get(str(scope)) is not opening:
-            return False
-        del self._opened[str(scope)]
-        self._by_scope.clear()
-        return True
+        # A finalizer may ask for it, also in a thread that holds the lock, so it is done by whoever looks next.
+        self._closed.append((str(scope), opening))
+
+    def forget(self) -> None:
+        """
+        Wait for no other thread: in a forked child there is none. What is open holds there, too.
+        """
+        self._lock = threading.Lock()
 
     def openings(self, scope: Scope) -> tuple[tuple[str, Opening], ...]:
         """
-        What code and flags put in force on a scope's path, widest first.
+        What code and flags put in force on a scope's path, widest first, and of one scope the first opening first.
         """
-        found = [(str(part), self._opened.get(str(part))) for part in scope.path()]
-        return tuple([(place, opening) for place, opening in found if opening is not None])
+        self._take_out()
+        places = [str(part) for part in scope.path()]
+        return tuple([(place, opening) for place in places for opening in self._opened.get(place, ())])
 
     def of(self, scope: Scope) -> tuple[tuple[str, Limit], ...]:
         """
@@ -148,33 +167,60 @@ class LimitsInForce:
         return self.rules(scope).blocking
 
     def rules(self, scope: Scope) -> Rules:
-        key = str(scope)
-        found = self._by_scope.get(key)
+        self._take_out()
+        # What is found while a scope is opened may be of before; it is then kept where nobody looks any more.
+        by_scope, key = self._by_scope, str(scope)
+        found = by_scope.get(key)
         if found is None:
-            if len(self._by_scope) > 10_000:  # Scopes come and go with runs; memory must not grow with them.
-                self._by_scope.clear()
-            found = self._by_scope[key] = self._find(scope)
+            if len(by_scope) > 10_000:  # Scopes come and go with runs; memory must not grow with them.
+                by_scope.clear()
+            found = by_scope[key] = self._find(scope)
         return found
 
+    def _take_out(self) -> None:
+        if not self._closed:
+            return
+        with self._lock:
+            while self._closed:
+                key, closed = self._closed.popleft()
+                left = tuple([opening for opening in self._opened.get(key, ()) if opening is not closed])
+                if left:
+                    self._opened[key] = left
+                else:
+                    self._opened.pop(key, None)
+            self._by_scope = {}
+
     def _find(self, scope: Scope) -> Rules:
-        smallest: dict[tuple[str, str, str, bool], Limit] = {}
+        smallest: dict[tuple[str, str, str, bool], tuple[Limit, int | None]] = {}
         fallback = {step.model: step for step in self._policy.fallback}
         wait_seconds = None
         for part in scope.path():
-            limits = [limit for pattern, limit in self._policy.budgets if matches(pattern, part)]
-            opened = self._opened.get(str(part), _NOTHING)
-            fallback.update({step.model: step for step in opened.fallback})
-            wait_seconds = wait_seconds if opened.wait_seconds is None else opened.wait_seconds
-            for limit in (*limits, *opened.limits):
+            openings = self._opened.get(str(part), ())
+            first_ns = min([opening.began_ns for opening in openings], default=None)
+            found = [(limit, first_ns) for pattern, limit in self._policy.budgets if matches(pattern, part)]
+            for opening in openings:
+                fallback.update({step.model: step for step in opening.fallback})
+                wait_seconds = wait_seconds if opening.wait_seconds is None else opening.wait_seconds
+                found += [(limit, opening.began_ns) for limit in opening.limits]
+            for limit, began_ns in found:
                 key = (str(part), limit.meter, limit.window_key, limit.on_exceed == "block")
-                if key not in smallest or limit.amount < smallest[key].amount:
-                    smallest[key] = limit
-        found = [(place, limit) for (place, *_), limit in smallest.items()]
-        counted = [pair for pair in found if pair[1].meter not in PATH_METERS]
+                if key not in smallest or _most(limit, began_ns) < _most(*smallest[key]):
+                    smallest[key] = limit, began_ns
+        pairs = [((place, limit), began_ns) for (place, *_), (limit, began_ns) in smallest.items()]
+        counted = [pair for pair, _ in pairs if pair[1].meter not in PATH_METERS]
+        checked = {pair: began_ns for pair, began_ns in pairs if pair[1].meter in PATH_METERS}
         return Rules(
             blocking=tuple([pair for pair in counted if pair[1].on_exceed == "block"]),
             watched=tuple([pair for pair in counted if pair[1].on_exceed != "block"]),
-            checked=tuple([pair for pair in found if pair[1].meter in PATH_METERS]),
+            checked=tuple(checked),
+            began_ns={pair: began_ns for pair, began_ns in checked.items() if began_ns is not None},
             fallback=fallback,
             wait_seconds=wait_seconds,
         )
+
+
+def _most(limit: Limit, began_ns: int | None) -> int:
+    """
+    An amount to compare limits of one account by; of a time, when it is over.
+    """
+    return limit.amount if limit.meter != "seconds" else limit.amount * SECOND_NS + (began_ns or 0)

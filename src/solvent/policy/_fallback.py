@@ -28,6 +28,10 @@ class Fallback(Struct, frozen=True, kw_only=True):
     to: str
     at: Fraction | None = None
 
+    def __post_init__(self) -> None:
+        if self.at is not None and not 0 < self.at <= 1:
+            raise ValueError(f"at must be above 0 and at most 1, got {self.at}")
+
 
 def chain(steps: Sequence[str | Mapping[str, str]]) -> tuple[Fallback, ...]:
     """
@@ -51,8 +55,12 @@ def chain(steps: Sequence[str | Mapping[str, str]]) -> tuple[Fallback, ...]:
 
 
 def _step(given: object) -> Fallback:
-    if not isinstance(given, Mapping) or not {"from", "to"} <= given.keys() <= {"at", "from", "to"}:
-        raise ValueError(f"fallback must be names of models, or steps with from, to and at, got {given!r}")
+    if (
+        not isinstance(given, Mapping)
+        or not {"from", "to"} <= given.keys() <= {"at", "from", "to"}
+        or not all(isinstance(text, str) for text in given.values())
+    ):
+        raise ValueError(f"fallback must be names of models, or steps with from, to and at, all texts, got {given!r}")
     return Fallback(model=given["from"], to=given["to"], at=share(given["at"]) if "at" in given else None)
 
 

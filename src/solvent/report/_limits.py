@@ -3,6 +3,7 @@ The limits of a run, drawn: a bar for each that an account is held to, and a lin
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from solvent._amounts import show_dollars, show_seconds
 from solvent._ladder import CALL
@@ -14,20 +15,41 @@ from solvent.report._records import Report
 
 BAR_MIN, BAR_MAX = 8, 40
 NAME_MIN = 6
+SCOPES_BELOW_MAX = 5
 PERCENT_MAX = 999
 
 
 def draw_limits(report: Report, pen: Pen, width: int) -> list[str]:
     """
     A row for each limit of an account, those of other scopes than the run's own under that scope's name.
+
+    Of the scopes below the run, such as the budgets of a server's requests, the fullest are drawn.
     """
-    shown = _rows(report)
+    rows, others = _rows(report), list(_others(report))
+    left_out = _left_out(report, rows, [scope for scope, _ in others])
+    shown = [row for row in rows if row[1].account.scope not in left_out]
     lines = _table(shown, report, pen, width) if shown else []
-    also = [pen.plain(text) for text in _others(report)]
+    also = [pen.plain(text) for scope, text in others if scope not in left_out]
     if also:
         first, *more = pen.joined([f"also in force: {also[0]}", *also[1:]], width - 2)
         lines += [first, *(f"  {line}" for line in more)]
+    if left_out:
+        scopes = f"{len(left_out):,} more {'scope' if len(left_out) == 1 else 'scopes'}"
+        lines.append(pen.cut(f"{scopes} below, none fuller (--json has all)", width))
     return lines
+
+
+def _left_out(report: Report, rows: list[tuple[str, Balance]], others: list[str]) -> set[str]:
+    """
+    The scopes below the run's own that are not drawn, for others are as full or fuller.
+    """
+    fullest = dict.fromkeys((scope for scope in others if scope.startswith(f"{report.scope}/")), Fraction(0))
+    for _, balance in rows:
+        scope, limit = balance.account.scope, balance.limit or 0
+        if scope.startswith(f"{report.scope}/"):
+            used = Fraction(balance.spent + balance.reserved, limit) if limit else Fraction(1)
+            fullest[scope] = max(used, fullest.get(scope, used))
+    return set(sorted(fullest, key=lambda scope: fullest[scope], reverse=True)[SCOPES_BELOW_MAX:])
 
 
 def _table(shown: list[tuple[str, Balance]], report: Report, pen: Pen, width: int) -> list[str]:
@@ -61,23 +83,25 @@ def _rows(report: Report) -> list[tuple[str, Balance]]:
             account = Account(other.scope, other.meter, other.window)
             balance = Balance(account=account, limit=int(other.limit), spent=other.spent)
             rows.append((f"{_name(account)} ({other.on_exceed})", balance))
-    places = list(dict.fromkeys([report.scope, *(balance.account.scope for _, balance in rows)]))
-    return sorted(rows, key=lambda row: places.index(row[1].account.scope))
+    by_scope: dict[str, list[tuple[str, Balance]]] = {report.scope: []}
+    for row in rows:
+        by_scope.setdefault(row[1].account.scope, []).append(row)
+    return [row for rows in by_scope.values() for row in rows]
 
 
-def _others(report: Report) -> Iterator[str]:
+def _others(report: Report) -> Iterator[tuple[str, str]]:
     """
-    ``time 10 min``, ``8 calls at a time``, ``$0.25 a call``.
+    The scope, and ``time 10 min``, ``8 calls at a time``, ``$0.25 a call``.
     """
     for balance in report.limits:
         if balance.account.meter in GAUGES and balance.limit is not None and not balance.reserved:
-            yield _whose(balance.account.scope, report) + _at_a_time(balance.limit)
+            yield balance.account.scope, _whose(balance.account.scope, report) + _at_a_time(balance.limit)
     for other in report.others:
         mark = "" if other.on_exceed == "block" else f" ({other.on_exceed})"
         if other.meter in GAUGES:
-            yield f"{_whose(other.scope, report)}{_at_a_time(int(other.limit))}{mark}"
+            yield other.scope, f"{_whose(other.scope, report)}{_at_a_time(int(other.limit))}{mark}"
         elif other.spent is None:
-            yield f"{_whose(other.scope, report)}{_in_words(other)}{mark}"
+            yield other.scope, f"{_whose(other.scope, report)}{_in_words(other)}{mark}"
 
 
 def _in_words(other: OtherLimit) -> str:

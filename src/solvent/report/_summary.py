@@ -157,7 +157,7 @@ class _Tally:
             self._bounds.add(sign, call.bound_nanodollars)
 
     def report(self, store: Store) -> Report:
-        models = _by_model(self._sums)
+        models, kept = _by_model(self._sums), self._kept(store)
         refused = sorted(self._refused.items(), key=lambda item: (-item[1][0], item[0][0]))
         open_shares, expired = Shares(), Shares()
         for entry in self._open.values():
@@ -169,8 +169,8 @@ class _Tally:
             last_seen=self._last_seen or None,
             state=self._time.state,
             open_nanoseconds=self._time.until(self._last_seen),
-            limits=self._limit_balances(store),
-            others=self._others_in_force(store),
+            limits=self._limit_balances(kept),
+            others=self._others_in_force(kept),
             total=self._total().use(),
             models=tuple(
                 ModelUse(provider=provider, model=model, use=part.use())
@@ -199,35 +199,49 @@ class _Tally:
             total.join(part)
         return total
 
-    def _limit_balances(self, store: Store) -> tuple[Balance, ...]:
+    def _kept(self, store: Store) -> dict[Account, Balance]:
+        """
+        What the store has of the run's accounts, of those below it, and of wider ones that it is held to.
+        """
+        scopes = {self._scope, *(account.scope for limits in self._limits.values() for account in limits)}
+        scopes.update(other.scope for others in self._others.values() for other in others if _has_account(other))
+        tops: list[str] = []
+        for scope in sorted(scopes, key=lambda scope: f"{scope}/"):  # Each before what is below it.
+            if not tops or not under(scope, tops[-1]):
+                tops.append(scope)
+        return {balance.account: balance for scope in tops for balance in store.balances(scope)}
+
+    def _limit_balances(self, kept: Mapping[Account, Balance]) -> tuple[Balance, ...]:
         limits: dict[Account, int | None] = {}
         for scope in sorted(self._limits, reverse=True):  # The run's own opening is the shortest, so it wins.
             limits.update(self._limits[scope])
-        own = {balance.account: balance for scope in {a.scope for a in limits} for balance in store.balances(scope)}
-        for account, balance in own.items():  # The ledger may limit what the run itself does not.
+        for account, balance in kept.items():  # The ledger may limit what the run itself does not.
             if balance.limit is not None and account.scope == self._scope:
                 limits.setdefault(account, None)
         return tuple(
-            replace(self._balance(account, store), limit=_in_force(limits[account], own.get(account)))
+            replace(self._balance(account, kept), limit=_in_force(limits[account], kept.get(account)))
             for account in sorted(limits, key=lambda account: _rank(account, self._scope))
         )
 
-    def _others_in_force(self, store: Store) -> tuple[OtherLimit, ...]:
+    def _others_in_force(self, kept: Mapping[Account, Balance]) -> tuple[OtherLimit, ...]:
         return tuple(
-            replace(other, spent=self._balance(Account(other.scope, other.meter, other.window), store).spent)
-            if other.meter in METERS and other.scope != CALL
+            replace(other, spent=self._balance(Account(other.scope, other.meter, other.window), kept).spent)
+            if _has_account(other)
             else other
             for scope in sorted(self._others)
             for other in self._others[scope]
         )
 
-    def _balance(self, account: Account, store: Store) -> Balance:
+    def _balance(self, account: Account, kept: Mapping[Account, Balance]) -> Balance:
         # A window's present bucket, and what other runs spent of a wider scope's account, are the store's to tell.
         if account.window or not under(account.scope, self._scope):
-            found = (balance for balance in store.balances(account.scope) if balance.account == account)
-            return next(found, Balance(account=account))
+            return kept.get(account, Balance(account=account))
         reserved, spent, overrun = self._balances.get(account, (0, 0, 0))
         return Balance(account=account, reserved=reserved, spent=spent, overrun=overrun)
+
+
+def _has_account(other: OtherLimit) -> bool:
+    return other.meter in METERS and other.scope != CALL
 
 
 def _in_force(limit: int | None, own: Balance | None) -> int | None:

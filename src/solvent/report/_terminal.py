@@ -18,7 +18,7 @@ from solvent.report._pen import Pen
 from solvent.report._records import Report, Share, Use
 
 # A program that has its provider's address written into it goes past the gateway, and is not seen.
-_NO_CALL = "no model call came by (a program finds Solvent by OPENAI_BASE_URL and its kin)"
+_NO_CALL = "no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)"
 WIDTH_PIPED = 80
 WIDTH_MIN, WIDTH_MAX = 60, 120
 

@@ -3,7 +3,8 @@ A ``solvent run`` inside another one: a scope below the outer run's, at the oute
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from msgspec.structs import replace
 
@@ -31,34 +32,37 @@ def below(settings: RunSettings, environ: Mapping[str, str]) -> RunSettings:
         raise SettingsError(where="SOLVENT_SCOPE", expected="the scope of the outer run", got=str(error)) from error
 
 
-def open_scope(settings: RunSettings, gateway: str) -> str:
+def run_nested(settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, outer: str) -> Ended:
     """
-    Open this run's scope at the outer run's gateway.
-
-    Returns:
-        The address of the gateway's way in.
+    Run the command with every address of the outer gateway led through this run's own way in.
 
     Raises:
         SettingsError: There is no gateway, or it would not.
     """
-    asked = Asked(name=settings.scope.parts[-1][1], limits=settings.limits, way_in=True)
-    answer = Outer(gateway).open(asked)
-    if answer.scope != str(settings.scope):
-        raise SettingsError(where="SOLVENT_SCOPE", expected="the scope of the outer run", got=str(settings.scope))
-    return f"{gateway.rpartition('/')[0]}/{answer.token}"
+    with _way_in(settings, outer) as inner:
+        env = {name: value.replace(outer, inner) for name, value in environ.items()}
+        env |= {"SOLVENT_SCOPE": str(settings.scope), **python_path(environ)}
+        write_open(ledger, settings, parent=environ.get("SOLVENT_SCOPE"))
+        early = catch_signals()
+        warden = Warden.start(settings.command, env=env)
+        ended = asyncio.run(_supervise(settings, warden, early))
+        return write_close(ledger, settings, ended)
 
 
-def run_nested(settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, outer: str, inner: str) -> Ended:
+@contextmanager
+def _way_in(settings: RunSettings, outer: str) -> Iterator[str]:
     """
-    Run the command with every address of the outer gateway led through this run's own way in.
+    Open this run's scope at the outer run's gateway, and close it at the end; yields the address of its way in.
     """
-    env = {name: value.replace(outer, inner) for name, value in environ.items()}
-    env |= {"SOLVENT_SCOPE": str(settings.scope), **python_path(environ)}
-    write_open(ledger, settings, parent=environ.get("SOLVENT_SCOPE"))
-    early = catch_signals()
-    warden = Warden.start(settings.command, env=env)
-    ended = asyncio.run(_supervise(settings, warden, early))
-    return write_close(ledger, settings, ended)
+    gateway = Outer(outer)
+    opened = gateway.open(Asked(name=settings.scope.parts[-1][1], limits=settings.limits, way_in=True))
+    try:
+        if opened.scope != str(settings.scope):
+            raise SettingsError(where="SOLVENT_SCOPE", expected="the scope of the outer run", got=str(settings.scope))
+        yield f"{outer.rpartition('/')[0]}/{opened.token}"
+    finally:
+        with suppress(SettingsError):  # The outer run is over, and its gateway with it.
+            gateway.close(opened.opening)
 
 
 async def _supervise(settings: RunSettings, warden: Warden, early: list[int]) -> Ended:

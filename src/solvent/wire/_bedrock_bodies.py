@@ -90,6 +90,7 @@ class Completion:
             items=(Item(pieces.tokens_max, pieces.images + len(listed(request, "images")), value),),
             output_tokens_max=cap(request, _cap_name(model)),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             retry=retry_count(headers),
         )
 
@@ -130,6 +131,7 @@ class Embedding:
             output_tokens_max=0,
             structured_output=True,  # There is no output to be cut.
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=own_unit + unsized(pieces, items),
             retry=retry_count(headers),
         )

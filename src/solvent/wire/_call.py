@@ -56,6 +56,7 @@ class Call(Struct, frozen=True, kw_only=True):
         structured_output: A shorter reply would be a broken one.
         choices: How many replies are asked for.
         hidden_input: Why the input is not all in the request (``previous_response_id``); ``None`` when it is.
+        has_audio: Some of the input is sound, or a film that may have some: billed at a price of its own.
         unbounded: Parts without any bound, in words; empty when there are none.
         cache_writes: Kinds of cache that the request may write, ``5m`` and ``1h``; ``None`` where the provider decides.
         retry: Which attempt this is by the client's own count, 0 for the first.
@@ -79,6 +80,7 @@ class Call(Struct, frozen=True, kw_only=True):
     structured_output: bool = False
     choices: int = 1
     hidden_input: str | None = None
+    has_audio: bool = False
     server_tools: tuple[ServerTool, ...] = ()
     unbounded: tuple[str, ...] = ()
     cache_writes: frozenset[str] | None = frozenset()

@@ -35,6 +35,7 @@ _JSON_PARTS = frozenset(
 # What a server-side tool found is put back by its id, not by what the part shows of it.
 _HIDDEN_PARTS = {"toolCall": "an earlier tool call by its id", "toolResponse": "an earlier tool result by its id"}
 _HIDDEN_MEDIA = {"application/pdf": "a PDF file", "audio": "audio", "video": "video"}
+_WITH_SOUND = frozenset({"", "audio", "video"})  # Media of no told kind may be a film, too.
 _MEDIA_BY_NAME = frozenset({"displayName", "fileUri", "mimeType"})
 _PLAIN_MESSAGE = {"parts", "role"}
 _UNDERSCORE = re.compile(r"_([a-z0-9])")
@@ -169,7 +170,8 @@ class Contents(Input):
         elif family == "text" and isinstance(media.get("data"), str):
             self._text_file(media["data"])
         else:
-            self.hide(_HIDDEN_MEDIA.get(kind) or _HIDDEN_MEDIA.get(family) or "a file")
+            reason = _HIDDEN_MEDIA.get(kind) or _HIDDEN_MEDIA.get(family) or "a file"
+            self.hide(reason, has_audio=family in _WITH_SOUND)
         self.json({key: media[key] for key in _MEDIA_BY_NAME & media.keys()})
 
     def _text_file(self, data: str) -> None:

@@ -50,6 +50,7 @@ _NESTED_KINDS = frozenset(
     }
 )
 _HIDDEN_KINDS = {
+    "audio": "audio",
     "audio_url": "audio",
     "container_upload": "an uploaded file",
     "document_url": "a document",
@@ -58,8 +59,10 @@ _HIDDEN_KINDS = {
     "input_file": "a file",
     "input_video": "video",
     "item_reference": "an item by its id",
+    "video": "video",
     "video_url": "video",
 }
+_WITH_SOUND = frozenset({"audio", "audio_url", "input_audio", "input_video", "video", "video_url"})
 
 
 class Input:
@@ -67,12 +70,13 @@ class Input:
     Adds up the pieces that it is shown.
     """
 
-    __slots__ = ("cache_marks", "hidden", "images", "tokens_max")
+    __slots__ = ("cache_marks", "has_audio", "hidden", "images", "tokens_max")
 
     def __init__(self) -> None:
         self.tokens_max = 0
         self.images = 0
         self.hidden: str | None = None
+        self.has_audio = False
         self.cache_marks: list[Any] = []
 
     @property
@@ -163,7 +167,7 @@ class Input:
         elif kind == "document":
             self._document(part)
         elif kind in _HIDDEN_KINDS:
-            self.hide(_HIDDEN_KINDS[kind])
+            self.hide(_HIDDEN_KINDS[kind], has_audio=kind in _WITH_SOUND)
         else:
             self.json(part)
             if kind not in _JSON_KINDS:
@@ -188,8 +192,9 @@ class Input:
         if added is None:
             self.hide("a schema that refers to itself")
 
-    def hide(self, reason: str) -> None:
+    def hide(self, reason: str, *, has_audio: bool = False) -> None:
         self.hidden = self.hidden or reason
+        self.has_audio = self.has_audio or has_audio
 
     def _document(self, part: Mapping[str, Any]) -> None:
         source = part.get("source")

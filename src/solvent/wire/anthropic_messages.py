@@ -105,6 +105,7 @@ class AnthropicMessages(WireFormat):
             output_tokens_min=count(mapping(request.get("thinking")), "budget_tokens") + 1,
             structured_output=_is_structured(request),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             server_tools=_server_tools(request, tools),
             unbounded=_unbounded(request, tools),
             cache_writes=pieces.cache_writes,

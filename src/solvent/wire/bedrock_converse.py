@@ -78,6 +78,7 @@ class BedrockConverse(WireFormat):
             output_tokens_min=extra.output_tokens_min,
             structured_output=extra.structured_output or _is_structured(request),
             hidden_input=pieces.hidden or extra.hidden_input,
+            has_audio=pieces.has_audio or extra.has_audio,
             server_tools=extra.server_tools + _server_tools(tools),
             unbounded=extra.unbounded + _unbounded(request, tools),
             cache_writes=cache_writes(model, pieces.cache_writes | (extra.cache_writes or frozenset())),
@@ -218,7 +219,9 @@ def _block(pieces: Input, block: Any) -> None:
             pieces.json({key: field for key, field in value.items() if key != "content"})
             _nested(pieces, value.get("content"))
         elif kind in _HIDDEN_KINDS:
-            pieces.hide(kind)
+            # Of a film, Amazon's models read the pictures alone ("Video Vision Understanding").
+            # Source: https://docs.aws.amazon.com/nova/latest/userguide/modalities.html, read 2026-11-22.
+            pieces.hide(kind, has_audio=kind == "audio")
         else:
             pieces.json(value)
             if kind not in _JSON_KINDS and kind != "text":

@@ -59,6 +59,7 @@ class CohereChat(WireFormat):
             output_tokens_max=cap(request, "max_tokens") or None,
             structured_output=_is_structured(request),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=tuple(_unknown_tools(tools)),
             retry=retry_count(headers),
             request=request,

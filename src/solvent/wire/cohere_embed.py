@@ -54,6 +54,7 @@ class CohereEmbed(WireFormat):
             output_tokens_max=0,
             structured_output=True,  # There is no output to be cut.
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=("images, which have a price of their own",) if images else unsized(pieces, items),
             retry=retry_count(headers),
             request=request,

@@ -58,6 +58,7 @@ class GeminiEmbed(WireFormat):
             items=items,
             output_tokens_max=0,
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=tuple(unbounded),
             retry=retry_count(headers),
             request=request,

@@ -98,6 +98,7 @@ class GeminiGenerate(WireFormat):
             structured_output=paints or _is_structured(asked, settings),
             choices=choices(settings, "candidateCount"),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             server_tools=tuple(
                 ServerTool(name=_SERVER_TOOLS[name], calls_max=None) for name in _given(tools) if name in _SERVER_TOOLS
             ),

@@ -55,6 +55,7 @@ class OllamaChat(WireFormat):
             output_tokens_max=_cap(request),
             structured_output=bool(request.get("format")),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=("a picture to draw",) if any(request.get(name) for name in _PICTURE) else (),
             retry=retry_count(headers),
             request=request,

@@ -51,6 +51,7 @@ class OllamaEmbed(WireFormat):
             output_tokens_max=0,
             structured_output=True,  # There is no output to be cut.
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=unsized(pieces, items),
             retry=retry_count(headers),
             request=request,

@@ -82,6 +82,7 @@ class OpenAIChat(WireFormat):
             structured_output=_is_structured(request),
             choices=choices(request),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             server_tools=_server_tools(request, model, tools),
             unbounded=(*_unbounded(request, model, tools), *searched_files(request["messages"], provider)),
             cache_writes=None,
@@ -116,7 +117,7 @@ class OpenAIChat(WireFormat):
 
 def _item(pieces: Input, message: Any) -> Item:
     if isinstance(message, dict) and message.get("audio") is not None:
-        pieces.hide("audio of an earlier reply")
+        pieces.hide("audio of an earlier reply", has_audio=True)
     return pieces.message(message)
 
 

@@ -57,6 +57,7 @@ class OpenAIEmbeddings(WireFormat):
             output_tokens_max=0,
             structured_output=True,  # There is no output to be cut.
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             unbounded=(*more_than_asked(request, model), *unsized(pieces, items)),
             retry=retry_count(headers),
             request=request,

@@ -100,6 +100,7 @@ class OpenAIResponses(WireFormat):
             output_tokens_max=None if is_summary else cap(request, "max_output_tokens") or None,
             structured_output=is_summary or _is_structured(request),
             hidden_input=pieces.hidden,
+            has_audio=pieces.has_audio,
             server_tools=server_tools(request, every_tool),
             unbounded=(*_unbounded(request), *unbounded_tools(every_tool), *searched_files(given, provider)),
             cache_writes=None,
