@@ -2,13 +2,15 @@
 The call that the ledger is measured with, and how contenders are measured in turns.
 """
 
+import argparse
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
-from _goals import Verdict
+from _goals import Verdict, goal_lines
 
 from solvent._operations import Reserve, Settle
 from solvent._records import Account, CallRecord, Terms
@@ -61,6 +63,18 @@ class Part:
     lines: list[str]
     figures: Mapping[str, Any]
     goals: list[Verdict] = field(default_factory=list)
+
+
+def conclude(parts: Sequence[Part], facts: Mapping[str, Any], arguments: argparse.Namespace, *, width: int = 46) -> int:
+    """
+    Print the goals, write all figures where they are asked for, and return the exit code.
+    """
+    goals = [goal for part in parts for goal in part.goals]
+    print(*goal_lines(goals, width=width), sep="\n")
+    if arguments.json is not None:
+        figures = {part.title: part.figures for part in parts}
+        arguments.json.write_text(json.dumps({"facts": facts, "goals": goals, "parts": figures}, indent=1))
+    return 1 if arguments.check and not all(goal["met"] for goal in goals) else 0
 
 
 def path_of(run: str) -> list[str]:

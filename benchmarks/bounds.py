@@ -21,8 +21,8 @@ from typing import Any
 import httpx2
 import msgspec
 from _bounds_price import price_part
-from _goals import goal_lines, verdict
-from _ledger_workload import Contender, Part, cpu_ns, interleaved, ratio
+from _goals import verdict
+from _ledger_workload import Contender, Part, conclude, cpu_ns, interleaved, ratio
 from _machine import cores, machine_facts, python_server
 from _upstream import EVENTS, TOKENS
 
@@ -162,12 +162,7 @@ def main() -> int:
     for part in (describing_part, reading_part, price_part, import_part):
         found.append(part(rounds=rounds))
         print("", found[-1].title, *found[-1].lines, sep="\n", flush=True)
-    goals = [goal for part in found for goal in part.goals]
-    print(*goal_lines(goals, width=56), sep="\n")
-    if arguments.json is not None:
-        figures = {part.title: part.figures for part in found}
-        arguments.json.write_text(json.dumps({"facts": facts, "goals": goals, "parts": figures}, indent=1))
-    return 1 if arguments.check and not all(goal["met"] for goal in goals) else 0
+    return conclude(found, facts, arguments, width=56)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ the rounds'. Makes an environment with the SDKs and the peers in ``.venv-sdks`` 
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from _goals import goal_lines
 from _hooks_calls import calls_parts, peers_python
 from _hooks_guard import flat_part, guard_part
-from _ledger_workload import Part
+from _ledger_workload import Part, conclude
 from _machine import machine_facts
 
 
@@ -47,12 +45,7 @@ def main() -> int:
         for part in parts(Path(name), arguments):
             print("", part.title, *part.lines, sep="\n", flush=True)
             found.append(part)
-    goals = [goal for part in found for goal in part.goals]
-    print(*goal_lines(goals), sep="\n")
-    if arguments.json is not None:
-        figures = {part.title: part.figures for part in found}
-        arguments.json.write_text(json.dumps({"facts": facts, "goals": goals, "parts": figures}, indent=1))
-    return 1 if arguments.check and not all(goal["met"] for goal in goals) else 0
+    return conclude(found, facts, arguments)
 
 
 if __name__ == "__main__":

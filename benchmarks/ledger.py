@@ -7,7 +7,6 @@ Everything in one table is measured in turns, round after round; a ratio is the 
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,8 +16,7 @@ from typing import Any
 import _ledger_memory
 import _ledger_processes
 import _ledger_sqlite
-from _goals import goal_lines
-from _ledger_workload import Part
+from _ledger_workload import Part, conclude
 from _machine import machine_facts
 
 
@@ -47,12 +45,7 @@ def main() -> int:
         for part in parts(Path(name), is_quick=arguments.quick):
             print("", part.title, *part.lines, sep="\n", flush=True)
             found.append(part)
-    goals = [goal for part in found for goal in part.goals]
-    print(*goal_lines(goals), sep="\n")
-    if arguments.json is not None:
-        figures = {part.title: part.figures for part in found}
-        arguments.json.write_text(json.dumps({"facts": facts, "goals": goals, "parts": figures}, indent=1))
-    return 1 if arguments.check and not all(goal["met"] for goal in goals) else 0
+    return conclude(found, facts, arguments)
 
 
 if __name__ == "__main__":
