@@ -1,6 +1,7 @@
 # ruff: noqa: E402  # The rewriting of assertions has to be asked for before the imports.
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,11 @@ import pytest
 
 # Workers of xdist say that they are 80 columns wide, and commands then fold what they say.
 os.environ.pop("COLUMNS", None)
+
+# A policy of the developer's own would be found, and enter what tests and the processes that they start expect.
+_NO_POLICY = tempfile.TemporaryDirectory(prefix="solvent-config-")
+os.environ["XDG_CONFIG_HOME"] = _NO_POLICY.name
+os.environ.pop("SOLVENT_POLICY", None)
 
 # Before anything imports it, or its promises fail without saying what was found.
 pytest.register_assert_rewrite("solvent.testing")

@@ -128,8 +128,8 @@ class SweptStore(MemoryStore):
         super().__init__(clock=clock)
         self.swept = threading.Event()
 
-    def expire(self):
-        expired = super().expire()
+    def expire(self, told=None):
+        expired = super().expire(told)
         if expired:
             self.swept.set()
         return expired

@@ -132,7 +132,7 @@ async def test_agents_and_steps_nest_as_deep_as_the_limit_allows(path, depth):
         with pytest.raises(BudgetExceeded) as refused:
             await world.admit(chat(), scope=scope)
         assert str(refused.value) == (
-            f"run:test nests agents and steps {depth - 1} deep at most; this call is {depth} deep.\n"
+            f"run:test nests agents and steps {depth - 1} deep at most; this would be {depth} deep.\n"
             "To go on: raise the limit (solvent.yaml:2)."
         )
         assert world.kinds() == ["refuse"]

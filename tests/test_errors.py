@@ -62,7 +62,7 @@ To go on: find what repeats them, or raise same_call.""",
     BudgetExceeded(
         scope="run:a", meter="depth", limit=2, spent=0, reserved=0, requested=3, source="solvent.yaml:4"
     ): """\
-run:a nests agents and steps 2 deep at most; this call is 3 deep.
+run:a nests agents and steps 2 deep at most; this would be 3 deep.
 To go on: raise the limit (solvent.yaml:4).""",
     BudgetExceeded(
         scope="run:a",

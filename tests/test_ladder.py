@@ -113,8 +113,9 @@ def effects_of(world):
     """
     What the flows ask of the world from now on.
     """
-    asked, do = [], world.guard._ado
-    world.guard._ado = lambda effect: asked.append(type(effect)) or do(effect)
+    driver = world.guard._adrive.__self__
+    asked, do = [], driver._ado
+    driver._ado = lambda effect: asked.append(type(effect)) or do(effect)
     return asked
 
 

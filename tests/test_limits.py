@@ -53,6 +53,18 @@ def test_a_header_can_only_add_below():
         ("org:other/run:*", "org:acme/run:a", False),
         ("agent:researcher", "run:a/agent:researcher", True),
         ("team:*/run:*", "run:a", False),
+        ("run:nightly-*", "run:nightly-42", True),
+        ("run:nightly-*", "run:nightly-", True),
+        ("run:nightly-*", "run:nightly", False),
+        ("run:nightly-*", "agent:nightly-42", False),
+        ("team:se*/run:n*", "org:acme/team:search/run:nightly", True),
+        ("team:se*/run:n*", "org:acme/team:sales/run:nightly", False),
+        ("run:a%2Fb*", "run:a%2Fbc", True),
+        ("run:a%2*", "run:a%2Fb", False),  # Half an encoded character is none.
+        ("run:50%-*", "run:50%25-off", True),
+        ("run:a%2fb", "run:a%2Fb", True),
+        ("run:a%2A", "run:a*", True),
+        ("run:a%2A", "run:ab", False),
     ],
 )
 def test_a_pattern_names_scopes_by_their_last_segments(pattern, scope, expected):

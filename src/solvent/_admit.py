@@ -4,21 +4,20 @@ there may be room) and is sent the answer, until the call fits or is refused.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent import _ladder
+from solvent._admission import Admission
 from solvent._allowance import Allowance
 from solvent._attempt import Attempt, Flow
-from solvent._checks import Checks, Deadline
+from solvent._checks import Checked, Checks
 from solvent._clock import Clock, utc
 from solvent._counting import Count, Counting
-from solvent._estimate import Bound, Estimator, PromptChain
-from solvent._headers import reply_headers
+from solvent._estimate import Bound, Estimator
 from solvent._ladder import BOUNDED_METERS, OUTPUT_METERS, OUTPUT_UNKNOWN, Charges, Obstacle, obstacle, remedy
 from solvent._limits import OnExceed, Scope
 from solvent._operations import Refusal, Reserved
@@ -39,43 +38,6 @@ from solvent.wire import FORMATS, Asked, under
 from solvent.wire._call import Call
 
 SHRINK_TRIES = 3
-
-
-class Admission(Struct, frozen=True, kw_only=True):
-    """
-    A call that is paid for.
-
-    Attributes:
-        id: Of its reservation.
-        body: What to send; ``None`` when the original bytes are right.
-        path: Where to send it, below the provider's base URL; ``None`` when the original path is right.
-        balances: Of its accounts, this reservation included.
-        deadline: When it has to end.
-        notices: The limits that it passes and that do not block.
-        trouble: Why the ledger knows nothing of it, where the policy lets it be made all the same.
-    """
-
-    id: str
-    scope: Scope
-    call: Call
-    bound: Bound
-    charges: Charges
-    record: CallRecord
-    chain: PromptChain | None
-    own_host: bool
-    body: bytes | None = None
-    path: str | None = None
-    balances: Sequence[Balance] = ()
-    deadline: Deadline | None = None
-    notices: tuple[LimitPassed, ...] = ()
-    trouble: StoreUnavailable | OutcomeUnknown | None = None
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """
-        The running total and what remains, for a reply that begins before the call is settled.
-        """
-        return reply_headers(self.id, self.balances, is_priced=self.bound.price is not None, rungs=self.record.rungs)
 
 
 _Flow: TypeAlias = Flow[Any]
@@ -335,6 +297,21 @@ class Authorizer:
             most=attempt.bound.output_cap or OUTPUT_UNKNOWN,
             bound_at=lambda cap: self._estimator.capped(attempt.call, attempt.bound, cap, at=attempt.at),
         )
+
+    def on_path(self, scope: Scope) -> Checked:
+        """
+        What a place alone makes of the calls that are made there.
+        """
+        return self._checks.on_path(scope, self.limits.rules(scope))
+
+    def cheap_bound(self, call: Call, charges: Charges, *, at: datetime) -> Bound:
+        """
+        The bound that a call begins with.
+
+        Raises:
+            PriceUnknown, Unbounded: A limit needs to know what no one does.
+        """
+        return self._bounded(call, self._estimator.cheap(call, at=at), charges, at=at)
 
     def _bounded(self, call: Call, bound: Bound, charges: Charges, *, at: datetime) -> Bound:
         """

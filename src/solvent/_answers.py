@@ -95,7 +95,8 @@ def error_in(header: str) -> SolventError | None:
 
 
 def _fields(error: SolventError) -> str:
-    return json.dumps({"error": type(error).__name__, **vars(error)}, default=str)
+    fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
+    return json.dumps({"error": type(error).__name__, **fields}, default=str)
 
 
 def _answer(error: SolventError) -> Answer:

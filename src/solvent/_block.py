@@ -5,6 +5,7 @@ The ``with`` blocks of budgets that are open in this process, and in which of th
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -30,6 +31,9 @@ class Block:
         kept_by: The guard of this process that holds calls to it; ``None`` where only the gateway can.
         below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
             there.
+        began_ns: When it was opened, since 1970 (UTC).
+        retry: Which attempt the code in it is, 0 for the first.
+        within: Open reservations that the calls in it are part of.
         frame: Of the function that the block stands in, while it is open.
     """
 
@@ -40,12 +44,18 @@ class Block:
         scope: Scope,
         kept_by: Runtime | None,
         below: tuple[str, ...] | None = None,
+        *,
+        retry: int = 0,
+        within: tuple[str, ...] = (),
     ) -> None:
         self.budget = budget
         self.outer = outer
         self.scope = scope
         self.kept_by = kept_by
         self.below = below
+        self.began_ns = time.time_ns()
+        self.retry: int = max(retry, outer.retry if outer else 0)
+        self.within: tuple[str, ...] = (*(outer.within if outer else ()), *within)
         self.frame: FrameType | None = None
 
     @property

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from solvent._amounts import Usage
 from solvent._estimate import Bound
+from solvent._usage_of import Told
 from solvent.errors import PriceUnknown
 from solvent.prices import Price
 from solvent.wire._call import Call, Reading
@@ -52,7 +53,21 @@ class Lost(Struct, frozen=True, kw_only=True):
     reading: Reading | None = None
 
 
-Outcome = NotSent | Replied | Lost
+class Reported(Struct, frozen=True, kw_only=True):
+    """
+    The program says itself what its call used; what it does not say is booked as it was set aside.
+
+    Attributes:
+        failed: It ended in an error, and nobody knows what it came to.
+    """
+
+    told: Told
+    nanodollars: int | None = None
+    failed: bool = False
+
+
+Outcome = NotSent | Replied | Lost | Reported
+DONE = "done"  # The status of a call that the program itself tells of.
 
 
 class Booking(Struct, frozen=True, kw_only=True):
@@ -105,6 +120,8 @@ def book(
             return Booking(usage=Usage(), cost_nanodollars=0, status=str(status))
         case Replied(status=status, reading=reading):
             return _replied(call, bound, status, reading, sums_choices=sums_choices, price_of=price_of, at=at)
+        case Reported():
+            return _reported(call, bound, outcome, price_of=price_of, at=at)
         case Lost(status=int(status)) if 400 <= status < 500 or status in _FREE_ERRORS:
             return Booking(usage=Usage(), cost_nanodollars=0, status=str(status))
         case Lost(reason=reason, reading=reading):
@@ -173,6 +190,48 @@ def _by_usage(
         status=status,
         billed=estimated is None,
     )
+
+
+def _reported(
+    call: Call, bound: Bound, outcome: Reported, *, price_of: Callable[[str], Price | None], at: datetime
+) -> Booking:
+    told = outcome.told
+    usage = told.usage or _filled_up(told, bound)
+    price = _price_used(call, bound.price, told.model, price_of)
+    cost, source = outcome.nanodollars, "the program"
+    is_known = cost is not None or (told.usage is not None and price is not None)
+    if cost is None and usage is not None and price is not None:
+        source = price.source
+        try:
+            cost = price.cost(usage, tier=call.tier, region=call.region, at=at)
+        except PriceUnknown:
+            is_known = False
+    if cost is None:
+        cost, source = bound.nanodollars, bound.price.source if bound.price else "the program"
+    return Booking(
+        usage=usage,
+        cost_nanodollars=cost,
+        estimated="failed" if outcome.failed else None if is_known else "usage_missing",
+        price_source=None if cost is None else source,
+        model=told.model,
+        status="failed" if outcome.failed else DONE,
+    )
+
+
+def _filled_up(told: Told, bound: Bound) -> Usage | None:
+    """
+    What was told, and as much as was set aside of what was not. Of a total as much is output as can be, which is the
+    dearer part.
+    """
+    tokens_in, tokens_out = told.input_tokens, told.output_tokens
+    if told.tokens is not None:
+        tokens_out = min(told.tokens, told.tokens if bound.output_tokens is None else bound.output_tokens)
+        tokens_in = told.tokens - tokens_out
+    tokens_in = bound.input_tokens if tokens_in is None else tokens_in
+    tokens_out = bound.output_tokens if tokens_out is None else tokens_out
+    if tokens_in is None or tokens_out is None:
+        return None
+    return Usage(input_tokens=tokens_in, output_tokens=tokens_out)
 
 
 def _price_used(

@@ -6,17 +6,21 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent import _ladder
-from solvent._admit import Admission, Authorizer
+from solvent._admission import Admission
+from solvent._admit import Authorizer
+from solvent._alerts import Alerts
 from solvent._attempt import TTL_SECONDS, Flow
-from solvent._booking import Booking, NotSent, Outcome, book
+from solvent._booking import DONE, Booking, Lost, Outcome, Replied, book
 from solvent._clock import Clock, utc
 from solvent._counting import Counting
 from solvent._estimate import Estimator, PromptChain, usage_json
@@ -37,6 +41,9 @@ from solvent.errors import (
 )
 from solvent.events import BoundBroken, CallAdmitted, CallClosed, CallRefused, LimitPassed, Listeners, StoreFailed
 from solvent.wire._call import Asked, Call
+
+if TYPE_CHECKING:
+    from solvent.report import Report
 
 FAILED_MAX = 4_096  # Requests whose failure is remembered, to know their retries.
 
@@ -72,8 +79,9 @@ class Calls:
     The flows of a guard's calls, and what it remembers of them.
 
     Attributes:
-        open: The calls that are admitted and not closed, by id.
+        open: The calls that are admitted and not closed, and the scopes of open fan-outs, by id.
         closing: The error that every call gets from now on; ``None`` while calls are admitted.
+        alerts: Tells how far limits are used.
     """
 
     def __init__(
@@ -84,15 +92,19 @@ class Calls:
         queues: Queues,
         listeners: Listeners,
         clock: Clock,
+        alerts: Alerts,
         fingerprint_key: bytes,
+        history: "Callable[[str], Report] | None" = None,
     ) -> None:
-        self.open: dict[str, Admission] = {}
+        self.open: dict[str, Admission | Scope] = {}
         self.closing: DeadlinePassed | None = None
+        self.alerts = alerts
         self._authorizer = authorizer
         self._estimator = estimator
         self._queues = queues
         self._clock = clock
         self._fingerprint_key = fingerprint_key
+        self._history = history
         self._listeners = listeners
         # What the ledger did not take; it is asked again, and for a call that it knows nothing of to reserve it first.
         self._unbooked: dict[str, tuple[Reserve | None, Settle | Release]] = {}
@@ -156,10 +168,10 @@ class Calls:
             self._listeners.tell(StoreFailed(id=id, error=admission.trouble))
         self._listeners.tell(CallAdmitted(id=id, scope=str(scope), call=admission.record))
         for notice in admission.notices:
-            self._notify(notice)
+            self.notify(notice)
         return admission
 
-    def _notify(self, notice: LimitPassed) -> None:
+    def notify(self, notice: LimitPassed) -> None:
         level = logging.WARNING if notice.on_exceed == "warn" else logging.INFO
         _log.log(level, "%s", notice.error.headline())
         self._listeners.tell(notice)
@@ -169,6 +181,9 @@ class Calls:
         Write the refusal into the journal, once a call, and tell whoever listens.
         """
         terms = None
+        if isinstance(error, BudgetExceeded) and self._history is not None:
+            run = next((place for place in scope.path() if place.parts[-1][0] == "run"), scope)
+            error.remember(history=partial(self._history, str(run)))
         if isinstance(error, BudgetExceeded) and error.scope != CALL and error.meter in METERS:
             terms = Terms((Account(error.scope, error.meter, error.window),), (error.limit,))
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
@@ -182,6 +197,8 @@ class Calls:
         self._listeners.tell(
             CallRefused(id=id, scope=str(scope), call=record, error=error, began=began, answered=answered)
         )
+        if isinstance(error, BudgetExceeded):
+            self.alerts.refused(id, scope, error)
 
     def settle(self, admission: Admission, outcome: Outcome) -> Flow[Settlement]:
         self.open.pop(admission.id, None)
@@ -217,14 +234,14 @@ class Calls:
         try:
             closed = yield from self._book(first, operation)
         except SolventError as error:
-            self._not_booked(operation, error, first)
+            self.not_booked(operation, error, first)
             return Settlement(id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=None)
         except GeneratorExit:  # The caller was interrupted, and it may be that nothing was asked yet.
             self._unbooked[operation.id] = first, operation
             raise
         self._authorizer.standings.heard(closed.balances)
         self._queues.wake(admission.charges.accounts)
-        reading = None if isinstance(outcome, NotSent) else outcome.reading
+        reading = outcome.reading if isinstance(outcome, Replied | Lost) else None
         self._listeners.tell(
             CallClosed(
                 id=admission.id,
@@ -235,9 +252,16 @@ class Calls:
                 run_total_nanodollars=closed.run_total_nanodollars,
             )
         )
+        self.alerts.closed(admission.scope, closed)
         return Settlement(
             id=admission.id, cost_nanodollars=booking.cost_nanodollars, balances=closed.balances, rungs=record.rungs
         )
+
+    def wake(self, accounts: Sequence[Account]) -> None:
+        """
+        There may be room in these accounts.
+        """
+        self._queues.wake(accounts)
 
     def let_go(self, id: str) -> Flow[None]:
         """
@@ -249,7 +273,7 @@ class Calls:
         except ReservationNotFound:
             return  # It never came to a reservation.
         except SolventError as error:
-            self._not_booked(release, error)
+            self.not_booked(release, error)
         else:
             self._queues.wake([balance.account for balance in closed.balances])
 
@@ -269,7 +293,7 @@ class Calls:
         self._authorizer.allowance.give_back(operation.id)
         return closed
 
-    def _not_booked(self, operation: Settle | Release, error: SolventError, first: Reserve | None = None) -> None:
+    def not_booked(self, operation: Settle | Release, error: SolventError, first: Reserve | None = None) -> None:
         if isinstance(error, StoreUnavailable | OutcomeUnknown):
             self._unbooked[operation.id] = first, operation
         self._listeners.tell(StoreFailed(id=operation.id, error=error))
@@ -280,7 +304,7 @@ class Calls:
         """
         for id, (first, operation) in list(self._unbooked.items()):
             try:
-                yield from self._book(first, operation)
+                self.alerts.booked((yield from self._book(first, operation)))
             except (StoreUnavailable, OutcomeUnknown):
                 return  # It is still away.
             except SolventError as error:
@@ -295,7 +319,7 @@ class Calls:
         fingerprint = admission.record.fingerprint or ""
         with self._memory_lock:
             broken = self._learn(admission, booking)
-            if booking.status.startswith("2") and booking.estimated != "cut":
+            if booking.status == DONE or (booking.status.startswith("2") and booking.estimated != "cut"):
                 self._failed.pop(fingerprint, None)
                 return broken
             self._failed[fingerprint] = 1 + (admission.record.attempt or 0)

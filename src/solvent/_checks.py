@@ -48,6 +48,15 @@ class Checked(Struct, frozen=True, kw_only=True):
     deadline: Deadline | None = None
     passed: tuple[tuple[OnExceed, BudgetExceeded], ...] = ()
 
+    @property
+    def seconds_left(self) -> float | None:
+        """
+        0 where the time is over, ``None`` where none is limited.
+        """
+        if any(isinstance(error, DeadlinePassed) and on_exceed == "block" for on_exceed, error in self.passed):
+            return 0.0
+        return None if self.deadline is None else self.deadline.seconds_left
+
 
 class Checks:
     """
@@ -83,13 +92,29 @@ class Checks:
             DeadlinePassed: The time of a scope on its path is over.
             LoopDetected: It is the same as calls before it.
         """
+        found = self.on_path(scope, rules)
+        passed = [*found.passed, *self._loop(scope, record)]
+        for on_exceed, error in passed:
+            if on_exceed == "block":
+                raise error
+        return Checked(deadline=found.deadline, passed=tuple(passed))
+
+    def on_path(self, scope: Scope, rules: Rules, *, begins: bool = True) -> Checked:
+        """
+        What its place alone makes of a call: how deep it is, and whether its time is over. Raises nothing.
+
+        Args:
+            begins: The time of a scope that nobody opened begins with this call, if it is the first one.
+        """
         passed: list[tuple[OnExceed, BudgetExceeded]] = []
         deadline = None
         for place, limit in rules.checked:
             error = _too_deep(scope, place, limit)
             if limit.meter == "seconds":
                 began_ns = rules.began_ns.get((place, limit))
-                began_ns = self._first_seen(place) if began_ns is None else began_ns
+                if began_ns is None:
+                    now_ns = self._clock.uptime_ns()
+                    began_ns = self._first_seen(place) if begins else self._seen.get(place, now_ns)
                 left = began_ns + limit.amount * SECOND_NS - self._clock.uptime_ns()
                 if left <= 0:
                     error = DeadlinePassed(scope=place, seconds=limit.amount, source=limit.source)
@@ -97,10 +122,6 @@ class Checks:
                     deadline = _first(deadline, _deadline(place, limit, left / SECOND_NS))
             if error is not None:
                 passed.append((limit.on_exceed, error))
-        passed += self._loop(scope, record)
-        for on_exceed, error in passed:
-            if on_exceed == "block":
-                raise error
         return Checked(deadline=deadline, passed=tuple(passed))
 
     def _first_seen(self, scope: str) -> int:

@@ -15,7 +15,7 @@ from solvent._inputs import Inputs, Part, Way, inferences
 from solvent._prefixes import PromptChain
 from solvent.errors import PriceUnknown
 from solvent.prices import Price, Prices
-from solvent.wire._call import Call
+from solvent.wire._call import Call, Stated
 
 __all__ = [
     "Bound",
@@ -86,6 +86,8 @@ class Estimator:
 
     def price(self, provider: str, model: str) -> Price | None:
         price = self._prices.find(provider, model)
+        if price is None and not provider:  # A program's own call need not name it, where the model's name does.
+            price = self._prices.find_as(provider, model, model, source="its name")
         if price is None and self._price_as is not None:
             price = self._prices.find_as(provider, model, self._price_as, source="unpriced.price_as")
             if price is not None and model not in self._assumed_models:
@@ -97,6 +99,8 @@ class Estimator:
         """
         The bound that needs nothing but the request.
         """
+        if call.stated is not None:
+            return self._stated(call, call.stated, at=at)
         price = self.price(call.provider, call.model)
         return self._bound(call, price, (self._inputs.cheap(call, price),), at=at)
 
@@ -151,6 +155,28 @@ class Estimator:
 
     def close_provider(self, name: str) -> str | None:
         return self._prices.close_provider(name)
+
+    def _stated(self, call: Call, stated: Stated, *, at: datetime) -> Bound:
+        """
+        The bound that the program itself gives; of a model, its price tells what the tokens can cost.
+        """
+        reason = "as the program says"
+        bound = Bound(
+            input_tokens=stated.input_tokens,
+            output_tokens=stated.output_tokens,
+            nanodollars=stated.nanodollars,
+            output_cap=stated.output_tokens,
+            price=self.price(call.provider, call.model) if stated.has_model else None,
+            unbounded=f"what {call.model} can use",
+            parts=(
+                Part(name="input", tokens=stated.input_tokens, reason=reason),
+                Part(name="output", tokens=stated.output_tokens, reason=reason),
+            ),
+        )
+        if stated.nanodollars is not None:
+            money = Part(name="usd", nanodollars=stated.nanodollars, reason=reason)
+            return replace(bound, parts=(*bound.parts, money))
+        return self._priced(call, bound, at=at) if stated.has_model else bound
 
     def _tighter(self, call: Call, bound: Bound, parts: tuple[Part, ...], *, at: datetime) -> Bound:
         tokens = _tokens(parts)

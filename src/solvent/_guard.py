@@ -7,24 +7,29 @@ ones. Every face enters here, and none has logic of its own.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Coroutine
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-from solvent._admit import Admission, Authorizer
-from solvent._attempt import Flow
+from solvent._admission import Admission
+from solvent._admit import Authorizer
+from solvent._alerts import Alerts
 from solvent._booking import Outcome
+from solvent._branches import Branches
 from solvent._calls import Calls, Settlement
 from solvent._checks import Checks
 from solvent._clock import Clock, SystemClock
-from solvent._counting import Count, Counting
+from solvent._counting import Counting
+from solvent._decide import Decider, Decision
+from solvent._driver import Driver
 from solvent._estimate import Estimator
 from solvent._ids import new_id
 from solvent._limits import SECOND_NS, Limit, Scope
-from solvent._operations import Operation
+from solvent._operations import TopUp
 from solvent._outer import InForce, Opened
-from solvent._standings import Look
-from solvent._waiting import Queues, Sleep
-from solvent.errors import DeadlinePassed, OutcomeUnknown, SolventError
+from solvent._waiting import Queues
+from solvent.errors import DeadlinePassed, SolventError
 from solvent.events import Listeners, PriceAssumed, StoreFailed
 from solvent.policy import LimitsInForce, Opening, Policy
 from solvent.policy._fallback import Fallback
@@ -32,10 +37,10 @@ from solvent.prices import Prices
 from solvent.stores._batcher import Ledger
 from solvent.wire._call import Asked, Call
 
-EXTEND_SECONDS = 30.0
-STORE_TRIES = 3
+if TYPE_CHECKING:
+    from solvent.report import Report
 
-T = TypeVar("T")
+EXTEND_SECONDS = 30.0
 
 _log = logging.getLogger("solvent")
 
@@ -50,6 +55,7 @@ class Guard:
         ledger: Where the books are.
         policy: The limits, and what the ladder may do.
         prices: The rate card with the user's prices.
+        history: Makes the report of a scope, for the error of a refusal.
     """
 
     def __init__(
@@ -60,11 +66,14 @@ class Guard:
         prices: Prices | None = None,
         clock: Clock | None = None,
         listeners: Listeners | None = None,
+        history: "Callable[[str], Report] | None" = None,
     ) -> None:
         self.policy = policy or Policy()
         self.limits = LimitsInForce(self.policy)
         self.listeners = listeners or Listeners()
         self._ledger = ledger
+        driver = Driver(ledger)
+        self._drive, self._adrive = driver.run, driver.arun
         clock = clock or SystemClock()
         estimator = Estimator(
             prices or Prices.load(self.policy.prices),
@@ -74,21 +83,29 @@ class Guard:
         queues = Queues()
         self._clock = clock
         self._checks = Checks(self.policy, clock)
+        authorizer = Authorizer(
+            policy=self.policy,
+            limits=self.limits,
+            checks=self._checks,
+            estimator=estimator,
+            queues=queues,
+            clock=clock,
+        )
+        key = ledger.store.fingerprint_key()
+        alerts = Alerts(self.limits, self.listeners, clock, key)
+        ledger.on_expired(alerts.booked)
         self._calls = Calls(
-            authorizer=Authorizer(
-                policy=self.policy,
-                limits=self.limits,
-                checks=self._checks,
-                estimator=estimator,
-                queues=queues,
-                clock=clock,
-            ),
+            authorizer=authorizer,
             estimator=estimator,
             queues=queues,
             listeners=self.listeners,
             clock=clock,
-            fingerprint_key=ledger.store.fingerprint_key(),
+            alerts=alerts,
+            fingerprint_key=key,
+            history=history,
         )
+        self._decider = Decider(authorizer, self._checks, clock)
+        self._branches = Branches(self._calls, authorizer, clock)
         self._background: set[asyncio.Task[None]] = set()
 
     def open(
@@ -97,6 +114,7 @@ class Guard:
         limits: tuple[Limit, ...],
         fallback: tuple[Fallback, ...] = (),
         wait_seconds: float | None = None,
+        alert: tuple[Fraction, ...] = (),
         *,
         seconds: float = 0,
     ) -> Opening:
@@ -108,7 +126,7 @@ class Guard:
         own opening on, and the policy's from the first of those that are open.
         """
         began_ns = self._clock.uptime_ns() - int(seconds * SECOND_NS)
-        opening = self.limits.open(scope, limits, fallback, wait_seconds, began_ns=began_ns)
+        opening = self.limits.open(scope, limits, fallback, wait_seconds, alert, began_ns=began_ns)
         self._checks.opened(scope)
         return opening
 
@@ -124,6 +142,7 @@ class Guard:
                 limits=opening.limits,
                 fallback=opening.fallback,
                 wait_seconds=opening.wait_seconds,
+                alert=opening.alert,
             )
             for place, opening in self.limits.openings(scope)
         ]
@@ -225,6 +244,93 @@ class Guard:
         """
         return await self._adrive(self._calls.settle(admission, outcome))
 
+    def check(self, call: Call, *, scope: Scope) -> Decision:
+        """
+        Whether a call would be admitted now; changes nothing.
+
+        Raises:
+            StoreUnavailable: The ledger did not answer.
+        """
+        return self._drive(self._decider.decide(call, scope))
+
+    async def acheck(self, call: Call, *, scope: Scope) -> Decision:
+        """
+        ``check`` for async callers.
+        """
+        return await self._adrive(self._decider.decide(call, scope))
+
+    def enter(self, scope: Scope, *, is_tool: bool = False) -> None:
+        """
+        Refuse to begin code in a scope where no call could be made, for it is nested too deep or its time is over; and
+        a tool once models asked for more of them than ``tool_calls`` allows.
+
+        Raises:
+            BudgetExceeded: It may not begin.
+        """
+        self._drive(self._branches.enter(new_id(), scope, time.monotonic(), is_tool))
+
+    async def aenter(self, scope: Scope, *, is_tool: bool = False) -> None:
+        """
+        ``enter`` for async callers.
+        """
+        await self._adrive(self._branches.enter(new_id(), scope, time.monotonic(), is_tool))
+
+    def seconds_left(self, scope: Scope) -> float | None:
+        """
+        Until the first deadline on a scope's path; ``None`` without one.
+        """
+        return self._checks.on_path(scope, self.limits.rules(scope), begins=False).seconds_left
+
+    def top_up(self, more: TopUp) -> None:
+        """
+        Raise the limit of an account; calls that wait for room in it look again.
+
+        Raises:
+            StoreUnavailable, OutcomeUnknown: The ledger did not answer.
+        """
+        self._drive(self._branches.top_up(more))
+
+    async def atop_up(self, more: TopUp) -> None:
+        """
+        ``top_up`` for async callers.
+        """
+        await self._adrive(self._branches.top_up(more))
+
+    def open_branches(self, scope: Scope, count: int) -> str | None:
+        """
+        Set the branches of a fan-out aside, before the first one starts.
+
+        Returns:
+            What ``close_branches`` needs; ``None`` where no limit counts them.
+
+        Raises:
+            BudgetExceeded: There are too many.
+            StoreUnavailable, OutcomeUnknown: The ledger did not answer.
+        """
+        id = new_id()
+        return id if self._drive(self._branches.open(id, scope, count, time.monotonic())) else None
+
+    async def aopen_branches(self, scope: Scope, count: int) -> str | None:
+        """
+        ``open_branches`` for async callers.
+        """
+        id = new_id()
+        return id if await self._adrive(self._branches.open(id, scope, count, time.monotonic())) else None
+
+    def close_branches(self, id: str | None, started: int) -> None:
+        """
+        Book the branches that were started. Never raises for the ledger's sake.
+        """
+        if id is not None:
+            self._drive(self._branches.close(id, started))
+
+    async def aclose_branches(self, id: str | None, started: int) -> None:
+        """
+        ``close_branches`` for async callers.
+        """
+        if id is not None:
+            await self._adrive(self._branches.close(id, started))
+
     def drain(self) -> None:
         """
         Book what the ledger did not take before.
@@ -284,75 +390,6 @@ class Guard:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    def _drive(self, flow: Flow[T]) -> T:
-        """
-        The synchronous driver: do what the flow asks for, and send it the answers and the failures.
-        """
-        try:
-            effect = next(flow)
-            while True:
-                try:
-                    answer = self._do(effect)
-                except SolventError as error:
-                    effect = flow.throw(error)
-                else:
-                    effect = flow.send(answer)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        finally:
-            flow.close()
-
-    async def _adrive(self, flow: Flow[T]) -> T:
-        """
-        The asynchronous driver.
-        """
-        try:
-            effect = next(flow)
-            while True:
-                try:
-                    answer = await self._ado(effect)
-                except SolventError as error:
-                    effect = flow.throw(error)
-                else:
-                    effect = flow.send(answer)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        finally:
-            flow.close()
-
-    def _do(self, effect: Operation | Sleep | Count | Look) -> Any:
-        """
-        Sleep, ask, or apply one operation; an unknown outcome is asked for again with the same id.
-        """
-        if isinstance(effect, Sleep):
-            return effect.place.sleep(effect.seconds)
-        if isinstance(effect, Count):
-            return effect.do()
-        if isinstance(effect, Look):
-            return effect.balances(self._ledger.store)
-        for _ in range(STORE_TRIES - 1):
-            try:
-                return self._ledger.do(effect)
-            except OutcomeUnknown:
-                continue
-        return self._ledger.do(effect)
-
-    async def _ado(self, effect: Operation | Sleep | Count | Look) -> Any:
-        if isinstance(effect, Sleep):
-            return await effect.place.asleep(effect.seconds)
-        if isinstance(effect, Count):
-            return await effect.ado()
-        if isinstance(effect, Look):
-            return await self._ledger.aask(effect.balances)
-        for _ in range(STORE_TRIES - 1):
-            try:
-                return await self._ledger.ado(effect)
-            except OutcomeUnknown:
-                continue
-        return await self._ledger.ado(effect)
 
 
 def _in_event_loop() -> bool:

@@ -5,6 +5,7 @@ What a limit is: a meter, an amount, a window and a scope.
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Literal, Self, cast
 from urllib.parse import quote, unquote
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
+from solvent import _amounts
 from solvent._amounts import AMOUNT_MAX, check_amount, show_dollars
 
 Meter = Literal[
@@ -42,6 +44,7 @@ _QUARTER_SECONDS = 900  # Every time zone is a whole number of these away from U
 ROLLING_SECONDS = 60  # A rolling minute counts the running second and the 60 before it.
 
 SCOPE_KINDS = ("org", "team", "user", "run", "agent", "step")
+OWNERS = ("org", "team", "user")  # Whom a run may belong to, widest first.
 SEGMENTS_MAX = 16
 SEGMENT_BYTES_MAX = 256
 
@@ -94,6 +97,50 @@ class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         The window as an account names it; calendar windows of two time zones are two accounts.
         """
         return self.window if self.window in ("", "minute") else f"{self.window}@{self.time_zone}"
+
+
+def read_limit(
+    meter: Meter,
+    given: str | int | float | Decimal,
+    *,
+    name: str,
+    source: str,
+    on_exceed: OnExceed = "block",
+    time_zone: str = "UTC",
+) -> Limit:
+    """
+    A limit as people write it: ``0.50``, ``"200k"``, ``"15m"``, and with a window ``"20/day"``, ``"2M/minute"``.
+
+    Args:
+        name: What the error calls it.
+
+    Raises:
+        ValueError: It is no amount of this meter, or of no window that it can have.
+    """
+    amount, slash, window = given.partition("/") if isinstance(given, str) else (given, "", "")
+    if slash and (meter in GAUGES or meter in PATH_METERS):
+        raise ValueError(f'{name} must be an amount without a window, got "{given}"')
+    if slash and window not in WINDOWS[1:]:
+        expected = 'an amount per minute, hour, day, week or month such as "20/day"'
+        raise ValueError(f'{name} must be {expected}, got "{given}"')
+    return Limit(
+        meter=meter,
+        amount=_read_amount(meter, amount, name),
+        window=window,
+        time_zone=time_zone,
+        source=source,
+        on_exceed=on_exceed,
+    )
+
+
+def _read_amount(meter: Meter, amount: str | int | float | Decimal, name: str) -> int:
+    if meter == "usd":
+        return _amounts.nanodollars(amount, name=name)
+    if isinstance(amount, Decimal):
+        raise ValueError(f"{name} must be a whole number, got {amount!r}")
+    if meter == "seconds":
+        return _amounts.whole_seconds(amount, name=name)
+    return _amounts.count(amount, name=name)  # type: ignore[arg-type]  # What is no whole number it refuses.
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +222,24 @@ def _size(name: str) -> int:
 
 def matches(pattern: str, scope: Scope) -> bool:
     """
-    Whether a policy's pattern (``team:*``, ``org:acme/team:*``) names this scope by its last segments.
+    Whether a policy's pattern (``team:*``, ``org:acme/run:nightly-*``) names this scope by its last segments.
     """
     wanted = [segment.partition(":")[::2] for segment in pattern.split("/")]
     if len(wanted) > len(scope.parts):
         return False
     return all(
-        kind == want_kind and want_name in ("*", _encode(name), name)
+        kind == want_kind and _names(want_name, name)
         for (kind, name), (want_kind, want_name) in zip(scope.parts[-len(wanted) :], wanted, strict=True)
     )
+
+
+def _names(wanted: str, name: str) -> bool:
+    """
+    Whether a pattern's name, percent-encoded or as it is, is this one, or with ``*`` at its end, the beginning of it.
+    """
+    if wanted.endswith("*"):
+        return name.startswith((wanted[:-1], unquote(wanted[:-1])))
+    return name in (wanted, unquote(wanted))
 
 
 def span(window_key: str, now_ns: int) -> tuple[int, int, int]:

@@ -11,9 +11,12 @@ from solvent._ids import new_id
 from solvent._ladder import CALL
 from solvent._limits import Limit, Scope
 from solvent._operations import Note
+from solvent._outer import Opened, from_json, to_json
 from solvent._records import Account, CallRecord, Terms
 from solvent.policy import Rules
 from solvent.stores._owner import this_process
+
+_OWN = "own"
 
 
 class OtherLimit(Struct, frozen=True, kw_only=True):
@@ -41,6 +44,7 @@ def opening(
     per_call: Sequence[Limit] = (),
     time_seconds: float | None = None,
     parent: str | None = None,
+    own: Opened | None = None,
 ) -> Note:
     """
     The entry of a run that this process opens now.
@@ -50,6 +54,7 @@ def opening(
         per_call: Limits of every single call.
         time_seconds: After which the whole run is ended.
         parent: The scope that it belongs to, of a run inside another one.
+        own: What this opening itself puts in force, for whoever goes on with it.
     """
     clock = SystemClock()
     others = [*_others(rules, per_call)]
@@ -62,7 +67,7 @@ def opening(
         started=clock.now_ns(),
         parent_id=parent,
         status=this_process(clock),
-        bound_parts=tuple(_json(other) for other in others) or None,
+        bound_parts=(*(_json(other) for other in others), *([{_OWN: to_json(own).decode()}] if own else ())) or None,
     )
     return Note(kind="open", id=new_id(), scope=str(scope), terms=Terms.of(limits) if limits else None, call=call)
 
@@ -74,7 +79,16 @@ def others_of(call: CallRecord) -> tuple[OtherLimit, ...]:
     return tuple(
         OtherLimit(**{name: str(value) for name, value in part.items()})  # type: ignore[arg-type]  # All are texts.
         for part in call.bound_parts or ()
+        if _OWN not in part
     )
+
+
+def own_of(call: CallRecord) -> Opened | None:
+    """
+    What an opening itself put in force, by its record; ``None`` where that does not say.
+    """
+    texts = [part[_OWN] for part in call.bound_parts or () if _OWN in part]
+    return from_json(str(texts[0]).encode(), Opened) if texts else None
 
 
 def _others(rules: Rules, per_call: Sequence[Limit]) -> Iterator[OtherLimit]:

@@ -240,9 +240,11 @@ class Refusal(Struct, frozen=True, gc=False, kw_only=True):
 
 class Closed(Struct, frozen=True, gc=False, kw_only=True):
     """
-    The answer to ``Settle`` and ``Release``: how the reservation is closed, the first time and ever after.
+    The answer to ``Settle`` and ``Release``: how the reservation is closed, the first time and ever after. What expires
+    is told in the same words.
 
     Attributes:
+        before: The balances as they stood right before, in the same order; empty where it was closed already.
         overrun: By meter, what was settled above what was reserved.
         run_total_nanodollars: Spent by the call's run, this call included; ``None`` outside a run.
     """
@@ -251,6 +253,7 @@ class Closed(Struct, frozen=True, gc=False, kw_only=True):
     state: State
     balances: Sequence[Balance]
     overrun: Mapping[str, int]
+    before: Sequence[Balance] = ()
     run_total_nanodollars: int | None = None
 
 

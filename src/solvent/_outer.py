@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -38,6 +38,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
     wait_seconds: float | None = None
+    alert: tuple[Fraction, ...] = ()
 
 
 class InForce(Struct, frozen=True, kw_only=True):
@@ -60,17 +61,21 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     A scope that is to be opened below the one of the address.
 
     Attributes:
-        name: Of the step.
+        name: Of the step or agent.
         way_in: An address of its own is wanted, too.
     """
 
     name: str
+    kind: Literal["agent", "step"] = "step"
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
     wait_seconds: float | None = None
     way_in: bool = False
+    alert: tuple[Fraction, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(0 < share <= 1 for share in self.alert):
+            raise ValueError("alert must be shares above 0 and at most 1")
         if self.wait_seconds is not None and not 0 <= self.wait_seconds < math.inf:
             raise ValueError(f"wait_seconds must be a number of seconds from 0 on, got {self.wait_seconds}")
 
@@ -163,11 +168,11 @@ def outer_gateway(environ: Mapping[str, str] = os.environ) -> str | None:
     return environ.get(GATEWAY) or None
 
 
-def segment(name: str) -> str:
+def segment(kind: str, name: str) -> str:
     """
-    A step as a header names it.
+    A step or an agent as a header names it.
     """
-    return f"step:{quote(name, safe='')}"
+    return f"{kind}:{quote(name, safe='')}"
 
 
 def decoded(value: Mapping[str, Any], kind: type[T]) -> T:

@@ -15,11 +15,15 @@ class Place(Struct, frozen=True, kw_only=True):
 
     Attributes:
         lost_among: The budgets that are open where nobody can say to which of them it belongs.
+        retry: Which attempt the code here is, 0 for the first.
+        within: Open reservations that a call made here is part of.
     """
 
     runtime: Runtime
     scope: Scope
     lost_among: tuple[str, ...] = ()
+    retry: int = 0
+    within: tuple[str, ...] = ()
 
 
 class _Here(Struct, frozen=True):
@@ -44,7 +48,9 @@ def current_place() -> Place:
     if here.block is None or here.scope is None:
         runtime = PROCESS.runtime()
         return Place(runtime=runtime, scope=runtime.scope, lost_among=here.lost_among)
-    return Place(runtime=here.block.runtime, scope=here.scope, lost_among=here.lost_among)
+    if here.lost_among:
+        return Place(runtime=here.block.runtime, scope=here.scope, lost_among=here.lost_among)
+    return Place(runtime=here.block.runtime, scope=here.scope, retry=here.block.retry, within=here.block.within)
 
 
 def steps_below_run() -> tuple[str, ...] | None:

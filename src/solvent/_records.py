@@ -123,6 +123,7 @@ class CallRecord(Struct, frozen=True, gc=False, kw_only=True):
 
 
 NO_CALL = CallRecord()
+BRANCHES = "branches"  # The format of an entry that is no call: the branches of a fan-out.
 
 
 class Terms(Struct, frozen=True, gc=False, cache_hash=True):

@@ -43,14 +43,20 @@ class RefusalText:
         The first line of the message: what was asked and what is left.
         """
         if self.meter == "depth":
-            return f"{self.scope} nests agents and steps {self.limit} deep at most; this call is {self.requested} deep."
+            return (
+                f"{self.scope} nests agents and steps {self.limit} deep at most; this would be {self.requested} deep."
+            )
         if self.meter == "parallel":
             is_open = f"{self.spent + self.reserved:,} of {self.limit:,} calls open at a time"
             return f"{self.scope} has {is_open}; this call would be one more."
         if self.scope == "call":
             return f"a call may need up to {self._show(self.limit)}; this call needs {self._need()}."
         per = f" per {self.window.partition('@')[0]}" if self.window else ""
-        need = "the replies so far asked for more" if self.meter == "tool_calls" else f"this call needs {self._need()}"
+        need = f"this call needs {self._need()}"
+        if self.meter == "branches":
+            need = f"this fan-out has {self.requested:,}"
+        elif self.meter == "tool_calls":
+            need = "the replies so far asked for more"
         return f"{self.scope} has {self._show(max(self.remaining, 0))} left of {self._show(self.limit)}{per}; {need}."
 
     def _show(self, amount: int) -> str:
@@ -80,6 +86,8 @@ class RefusalText:
             ways.append("try again when an open call has ended")
         if self.output_tokens_affordable:
             ways.append(f"ask for at most {self.output_tokens_affordable:,} output tokens")
+        if self.meter == "depth" and not self.source:
+            return ["nest fewer budgets, agents and steps, for a scope has no more parts"]
         ways.append(f"raise the limit ({self.source})" if self.source else "raise the limit")
         if self.resets_at is not None:
             ways.append("wait for the reset")

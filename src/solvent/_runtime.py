@@ -15,15 +15,24 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
+from solvent._carrier import SCOPE_VARIABLE, Carrier, openings_in
+from solvent._clock import SystemClock
 from solvent._guard import EXTEND_SECONDS, Guard
 from solvent._ids import new_id
-from solvent._limits import Scope
-from solvent._outer import InForce, Outer, outer_gateway
+from solvent._limits import OWNERS, Scope
+from solvent._outer import InForce, Opened, Outer, outer_gateway
+from solvent._webhook import webhook_of
 from solvent.errors import SettingsError
+from solvent.events import Listeners
 from solvent.policy import Policy
+from solvent.policy._find import policy_in_force
 from solvent.stores import default_url, is_shared, open_store, spelled_out
 from solvent.stores._batcher import Ledger
+
+if TYPE_CHECKING:
+    from solvent.report import Report
 
 _log = logging.getLogger("solvent")
 
@@ -37,17 +46,31 @@ class Runtime:
         scope: Of calls that no budget is open for.
 
     Raises:
-        SettingsError, StoreUnavailable, LedgerCorrupt: The ledger cannot be opened.
+        SettingsError, StoreUnavailable, LedgerCorrupt: The ledger cannot be opened, or an alert has no secret.
     """
 
     def __init__(self, ledger: str, policy: Policy, *, scope: Scope) -> None:
         self.scope = scope
+        listeners, self._webhook = Listeners(), webhook_of(policy.alert)
+        if self._webhook is not None:
+            listeners.add(self._webhook.hear)
         self.ledger = Ledger(open_store(spelled_out(ledger)))
-        self.guard = Guard(self.ledger, policy=policy)
+        self.guard = Guard(self.ledger, policy=policy, listeners=listeners, history=self.history)
         self._start_lock = threading.Lock()
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         _RUNTIMES.add(self)
+
+    def history(self, scope: str) -> "Report":
+        """
+        What a scope spent until now, of what, on which models.
+
+        Raises:
+            StoreUnavailable, LedgerCorrupt: The journal cannot be read.
+        """
+        from solvent.report import summarize  # Programs that ask for none need not load it.
+
+        return summarize(self.ledger.store, scope)
 
     def keep_alive(self) -> None:
         """
@@ -68,13 +91,16 @@ class Runtime:
 
     def close(self) -> None:
         """
-        Book what is left, and close the ledger. Calls that are open stay reserved until they expire.
+        Book what is left, close the ledger, and send the alerts that wait. Calls that are open stay reserved until
+        they expire.
         """
         if self._thread is not None:
             self._work.put(None)
             self._thread.join()
         self.guard.drain()
         self.ledger.close()
+        if self._webhook is not None:
+            self._webhook.close()
         _RUNTIMES.discard(self)
 
     def _run(self) -> None:
@@ -151,17 +177,22 @@ class Settings:
                 ledger or self.ledger or os.environ.get("SOLVENT_LEDGER") or policy.ledger or default_url()
             )
             if url not in self._opened:
-                self._opened[url] = Runtime(url, policy, scope=_process_scope())
+                self._opened[url] = _begun(url, policy, _inherited() if ledger is None else None)
             return self._opened[url]
+
+    def inherited_scope(self) -> Scope | None:
+        """
+        The scope that the environment hands down, which everything in this process is below.
+
+        Raises:
+            SettingsError: What it names is none.
+        """
+        found = _inherited()
+        return None if found is None else found.scope
 
     def _policy(self) -> Policy:
         if self.policy is None:
-            path = os.environ.get("SOLVENT_POLICY")
-            if not path:
-                return Policy()
-            from solvent.policy._read import read_policy  # It needs a YAML reader, which most programs do not.
-
-            self.policy = read_policy(Path(path))
+            self.policy = policy_in_force()
         return self.policy
 
     def close(self) -> None:
@@ -189,23 +220,47 @@ def _joined(found: InForce) -> Runtime:
     runtime = Runtime(found.ledger, found.policy, scope=Scope.parse(found.scope))
     for opened in found.openings:
         scope = Scope.parse(opened.scope)
-        runtime.guard.open(scope, opened.limits, opened.fallback, opened.wait_seconds, seconds=opened.seconds)
+        fallback, alert = opened.fallback, opened.alert
+        runtime.guard.open(scope, opened.limits, fallback, opened.wait_seconds, alert, seconds=opened.seconds)
     return runtime
 
 
-def _process_scope() -> Scope:
+def _begun(url: str, policy: Policy, carrier: Carrier | None) -> Runtime:
     """
-    The scope that the environment hands down, else one of this process, named after its program.
+    A guard on a ledger of the process's own, where what the ledger knows of the inherited scope is in force.
     """
-    inherited = os.environ.get("SOLVENT_SCOPE")
-    if inherited:
-        try:
-            return Scope.parse(inherited)
-        except ValueError as error:
-            raise SettingsError(where="SOLVENT_SCOPE", expected="a scope such as run:42", got=str(error)) from error
+    runtime = Runtime(url, policy, scope=_process_scope(carrier))
+    if carrier is not None:
+        for opened in openings_in(runtime.ledger.store, carrier, now_ns=SystemClock().now_ns()):
+            _open(runtime, opened)
+    return runtime
+
+
+def _open(runtime: Runtime, opened: Opened) -> None:
+    scope = Scope.parse(opened.scope)
+    runtime.guard.open(scope, opened.limits, opened.fallback, opened.wait_seconds, seconds=opened.seconds)
+
+
+def _inherited() -> Carrier | None:
+    text = os.environ.get(SCOPE_VARIABLE)
+    if not text:
+        return None
+    try:
+        return Carrier.parse(text)
+    except ValueError as error:
+        raise SettingsError(where=SCOPE_VARIABLE, expected="a scope such as run:42", got=str(error)) from error
+
+
+def _process_scope(carrier: Carrier | None) -> Scope:
+    """
+    Of calls that no budget is open for: the inherited scope, or a run of this process in it, named after its program.
+    """
+    owner = carrier.scope.parts if carrier is not None else ()
+    if any(kind not in OWNERS for kind, _ in owner):
+        return Scope(owner)
     program = Path(sys.argv[0] if sys.argv else "").stem
     name = "".join(char for char in program if char.isalnum() or char in "._-")[:64] or "python"
-    return Scope((("run", f"{name}-{new_id()}"),))
+    return Scope((*owner, ("run", f"{name}-{new_id()}")))
 
 
 PROCESS = Settings()

@@ -1,15 +1,19 @@
 """
-What happened to calls, as frozen records for whoever listens.
+What happened to calls, as frozen records for whoever listens (``solvent.listen``).
 
-Listeners run outside every lock, after the books are done, and cannot break a call.
+Listeners run outside every lock, after the books are done, and cannot break a call. Where an event has them, ``id`` is
+that of the call's reservation, ``scope`` its whole path, and ``call`` what the journal keeps of it.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from fractions import Fraction
+from typing import Literal
 
 from msgspec import Struct
 
-from solvent._limits import OnExceed
+from solvent._limits import OnExceed, show_amount
 from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
 
@@ -19,6 +23,11 @@ _log = logging.getLogger("solvent")
 class CallAdmitted(Struct, frozen=True, kw_only=True):
     """
     A reservation was made; the call goes out now.
+
+    Attributes:
+        id: Of the reservation, and of the call in the journal.
+        scope: The whole path that it is charged to.
+        call: What the journal keeps of it until now.
     """
 
     id: str
@@ -30,7 +39,12 @@ class CallRefused(Struct, frozen=True, kw_only=True):
     """
     A call was refused before anything was sent.
 
-    ``began`` and ``answered`` are seconds of one monotonic clock.
+    Attributes:
+        id: Of the call in the journal; no reservation has it.
+        scope: The whole path that it would have been charged to.
+        call: What the journal keeps of it.
+        error: What its caller gets.
+        began, answered: When it was asked for and refused, in seconds of one monotonic clock.
     """
 
     id: str
@@ -54,6 +68,9 @@ class CallClosed(Struct, frozen=True, kw_only=True):
     A call's reservation was settled or released.
 
     Attributes:
+        id: Of the reservation, and of the call in the journal.
+        scope: The whole path that it is charged to.
+        call: What the journal keeps of it: what it used and cost.
         overrun_nanodollars: Booked above what was reserved.
         cut_at_length: The reply ended at an output cap; with a shrunk call that is what the shrinking cost.
         run_total_nanodollars: Spent by the call's run until now.
@@ -73,6 +90,8 @@ class BoundBroken(Struct, frozen=True, kw_only=True):
     low are raised, so that the next call of the kind is bounded rightly.
 
     Attributes:
+        id, scope: Of the call.
+        provider, format, model: Who billed it, in which wire format, and for which model.
         bound, billed: Input tokens.
         raised: By its name, what has been added by now to each constant that was raised: ``request``, ``tools`` and
             ``image`` of the tables, ``prefix``, ``tokenizer`` and ``count`` of the ways to tighten a bound. Empty where
@@ -109,6 +128,7 @@ class LimitPassed(Struct, frozen=True, kw_only=True):
     A call passed a limit that does not block, or closed a loop. It was admitted.
 
     Attributes:
+        id, scope: Of the call.
         on_exceed: ``warn`` also tells the ``solvent`` logger as a warning, ``log`` as information.
         error: What a limit that blocks would have raised.
     """
@@ -122,17 +142,75 @@ class LimitPassed(Struct, frozen=True, kw_only=True):
 class PriceAssumed(Struct, frozen=True, kw_only=True):
     """
     A model without a price is priced as another one, because the policy says so. Once a model.
+
+    Attributes:
+        model, priced_as: The one without a price, and the one whose price it gets.
     """
 
     model: str
     priced_as: str
 
 
+class ShareReached(Struct, frozen=True, kw_only=True):
+    """
+    So much of a limit is spent, at a share that an alert asks for. Told by the one process whose settling did it, once
+    for each limit, share and window.
+
+    Attributes:
+        id: Of the call whose settling, expiry or refusal did it.
+        scope: Whose limit it is.
+        meter, window: What it counts, and in which window ("" is the life of the scope).
+        share: Of the limit, above 0 and at most 1.
+        limit, spent, reserved: Amounts of that meter as they stood then (nanodollars for ``usd``).
+        by: ``settled``: a call was settled; ``expired``: one that nobody closed was charged in full; ``refused``: one
+            that would have fitted into the whole limit was refused, so that the limit counts as used up.
+        at: When (UTC).
+        source: Where the limit was set.
+        resets_at: When the window begins anew (UTC), if it does.
+        alert_id: The same in every process for the same limit, share and window of one ledger.
+    """
+
+    id: str
+    scope: str
+    meter: str
+    window: str
+    share: Fraction
+    limit: int
+    spent: int
+    reserved: int
+    by: Literal["settled", "expired", "refused"]
+    at: datetime
+    source: str
+    resets_at: datetime | None
+    alert_id: str
+
+    def headline(self) -> str:
+        """
+        What happened, in one sentence.
+        """
+        limit, spent, reserved = (show_amount(self.meter, amount) for amount in (self.limit, self.spent, self.reserved))
+        limit += f" per {self.window.partition('@')[0]}" if self.window else ""
+        holds = f"{spent} spent, {reserved} reserved"
+        if self.by == "refused":
+            return f"{self.scope} has used up {limit}: {holds}, and a call that did not fit was refused."
+        expired = "; a call that nobody closed was charged in full" if self.by == "expired" else ""
+        return f"{self.scope} has used {show_share(self.share)} of {limit}: {holds}{expired}."
+
+    def message(self) -> str:
+        """
+        The same, and how to go on.
+        """
+        wait = f", or wait for the reset, {self.resets_at:%Y-%m-%d %H:%M} UTC" if self.resets_at is not None else ""
+        return f"{self.headline()}\nTo go on: raise the limit{f' ({self.source})' if self.source else ''}{wait}."
+
+
 class StoreFailed(Struct, frozen=True, kw_only=True):
     """
     The ledger did not take an operation; a reservation that it holds stays and expires in full.
 
-    ``id`` is the call's, or empty where no single call was meant.
+    Attributes:
+        id: Of the call; empty where no single call was meant.
+        error: What the ledger said, or that it said nothing.
     """
 
     id: str
@@ -145,6 +223,7 @@ class TransportOpened(Struct, frozen=True, kw_only=True):
 
     Attributes:
         transport: ``websocket`` or ``grpc``.
+        host: Whose.
         refused: Strict mode did not let it be opened.
     """
 
@@ -161,6 +240,7 @@ Event = (
     | ContextLost
     | LimitPassed
     | PriceAssumed
+    | ShareReached
     | StoreFailed
     | TransportOpened
 )
@@ -178,9 +258,19 @@ class Listeners:
     def add(self, listener: Listener) -> None:
         self._listeners = (*self._listeners, listener)
 
+    def remove(self, listener: Listener) -> None:
+        self._listeners = tuple([other for other in self._listeners if other != listener])
+
     def tell(self, event: Event) -> None:
-        for listener in self._listeners:
+        for listener in self._listeners + EVERYWHERE._listeners:
             try:
                 listener(event)
             except Exception:  # A listener's fault is its own; the call it heard of goes on.
                 _log.exception("a listener failed on %s", type(event).__name__)
+
+
+EVERYWHERE = Listeners()  # Those who hear of what all others are told.
+
+
+def show_share(share: Fraction) -> str:
+    return f"{float(share * 100):g} %"

@@ -76,7 +76,7 @@ class ReleasedOnExpiry(MemoryStore):
     Takes what nobody closed for what nobody sent.
     """
 
-    def expire(self):
+    def expire(self, told=None):  # noqa: ARG002  # It has nothing to tell.
         now = self._clock.uptime_ns()
         due = [id for id, known in self._open.items() if known.deadline_ns < now]
         self.apply([Release(id=id, reason="expired") for id in due])
@@ -205,9 +205,9 @@ class OpenGauge(MemoryStore):
     Leaves a call in the gauge when its reservation expires.
     """
 
-    def expire(self):
+    def expire(self, told=None):
         open = dict(self._open)
-        count = super().expire()
+        count = super().expire(told)
         for id, known in open.items():
             if id not in self._open:
                 gauge = pack({meter: known.request.amounts.get(meter, 0) for meter in GAUGES})

@@ -177,6 +177,7 @@ class Oracle:
         id, hold = operation.id, self.holds.get(operation.id)
         if hold is None:
             raise ReservationNotFound(id=id)
+        before = self._listed(hold.request)
         wanted = "settled" if isinstance(operation, Settle) else "released"
         if isinstance(operation, Settle):
             booked = {**hold.request.amounts, **operation.actual}
@@ -188,11 +189,17 @@ class Oracle:
             self._book(id, hold, booked, "corrected", "correct")
         elif hold.state in (wanted, "corrected"):
             self.marks.add("closed again")
+            before = []
         else:
             raise ReservationClosed(id=id, state=hold.state, wanted=wanted)
         balances = self._listed(hold.request)
         return Closed(
-            id=id, state=hold.state, balances=balances, overrun=hold.overrun, run_total_nanodollars=hold.total
+            id=id,
+            state=hold.state,
+            balances=balances,
+            before=before,
+            overrun=hold.overrun,
+            run_total_nanodollars=hold.total,
         )
 
     def _book(self, id, hold, booked, state, kind):

@@ -45,8 +45,8 @@ class FaultyStore:
     def apply(self, operations):
         return self._call(lambda: self.store.apply(operations), operations[0].id)
 
-    def expire(self):
-        return self._call(self.store.expire, "")
+    def expire(self, told=None):
+        return self._call(lambda: self.store.expire(told), "")
 
     def __getattr__(self, name):
         return getattr(self.store, name)

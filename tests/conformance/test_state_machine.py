@@ -222,7 +222,8 @@ def seen(answer):
     """
     if isinstance(answer, Exception):
         return type(answer), vars(answer)
-    return type(answer), [getattr(answer, name, None) for name in SEEN], list(getattr(answer, "balances", ()))
+    standing = [list(getattr(answer, name, ())) for name in ("balances", "before")]
+    return type(answer), [getattr(answer, name, None) for name in SEEN], standing
 
 
 def run(machine, *, examples, derandomize, phases=tuple(Phase)):

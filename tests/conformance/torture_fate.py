@@ -88,10 +88,10 @@ class Watched:
             self._inside = tuple(f"in {type(operation).__name__.lower()}" for operation in operations)
             return self._store.apply(operations)
 
-    def expire(self) -> int:
+    def expire(self, told: Any = None) -> int:
         with self._lock:
             self._inside = ("in expire",)
-            return self._store.expire()
+            return self._store.expire(told)
 
     def _committing(self) -> bool:
         for step in self._inside:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import httptools
@@ -117,9 +118,10 @@ class CountingGuard:
         limits: tuple[Limit, ...],
         fallback: tuple[Fallback, ...] = (),
         wait_seconds: float | None = None,
+        alert: tuple[Fraction, ...] = (),
     ) -> Opening:
         self.opened.append((scope, limits))
-        return Opening(limits, fallback, wait_seconds)
+        return Opening(limits, fallback, wait_seconds, alert=alert)
 
     def close(self, scope: Scope, opening: Opening) -> None:
         self.closed.append((scope, opening))

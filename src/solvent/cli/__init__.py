@@ -12,6 +12,7 @@ import typer
 
 from solvent import __version__
 from solvent.cli import ledger, prices
+from solvent.cli.check import check
 from solvent.cli.doctor import doctor
 from solvent.cli.exchanges import cost, estimate
 from solvent.cli.report import report
@@ -33,6 +34,7 @@ app.command(
     short_help="Tell what solvent.install() holds to budgets, and what not.",
 )(doctor)
 app.command()(report)
+app.command(short_help="Tell what a policy limits, leaves open, and contradicts.")(check)
 app.command(short_help="Show the most that calls can cost, part by part.")(estimate)
 app.command(short_help="Show what calls did cost, and whether their bounds held.")(cost)
 app.add_typer(ledger.app, name="ledger")

@@ -12,7 +12,8 @@ from typing import NoReturn
 import typer
 
 from solvent._amounts import at_the_point
-from solvent.errors import SolventError
+from solvent.errors import SettingsError, SolventError
+from solvent.policy._find import policy_in_force
 from solvent.stores import default_url, open_store, spelled_out
 from solvent.stores._protocol import Store
 
@@ -22,9 +23,24 @@ EXIT_LEDGER = 4  # And settings (DESIGN §11).
 
 def ledger_url(option: str | None) -> str:
     """
-    The ledger that is meant: the option's, else ``SOLVENT_LEDGER``, else the one in the user's state folder.
+    The ledger that is meant: the option's, else ``SOLVENT_LEDGER``, else that of the policy that is found, else the one
+    in the user's state folder. The command ends where a policy cannot be read.
     """
-    return spelled_out(option or os.environ.get("SOLVENT_LEDGER") or default_url())
+    try:
+        return spelled_out(option or os.environ.get("SOLVENT_LEDGER") or policy_in_force().ledger or default_url())
+    except SettingsError as error:
+        fail(error, EXIT_LEDGER)
+
+
+def is_found_again(url: str) -> bool:
+    """
+    Whether ``solvent report`` looks into this ledger when it is given none.
+    """
+    try:
+        found = os.environ.get("SOLVENT_LEDGER") or policy_in_force().ledger or default_url()
+    except SettingsError:  # Of a policy that the run did not need.
+        return False
+    return spelled_out(url) == spelled_out(found)
 
 
 def fail(error: Exception | str, code: int) -> NoReturn:

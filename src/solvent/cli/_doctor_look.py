@@ -19,6 +19,7 @@ from solvent.errors import SettingsError
 from solvent.gateway._providers import PROVIDERS
 from solvent.instrument._coverage import COVERAGE, Library, State, Way
 from solvent.policy import Policy
+from solvent.policy._find import VARIABLE, policy_in_force, told_files
 from solvent.stores import default_url, spelled_out
 
 _TOKENIZERS = ("quicktok-v1", "tiktoken")
@@ -101,15 +102,13 @@ def settings(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Uncovered
     told: dict[str, str] = {}
     wrong: list[Uncovered] = []
     policy = Policy()
-    path = environ.get("SOLVENT_POLICY")
-    told["policy"] = path or "none (SOLVENT_POLICY names one)"
-    if path:
-        from solvent.policy._read import read_policy  # It needs a YAML reader.
-
-        try:
-            policy = read_policy(Path(path))
-        except SettingsError as error:
-            wrong.append(Uncovered(what=str(error), mend="mend the file, or unset SOLVENT_POLICY"))
+    try:
+        policy = policy_in_force(environ=environ)
+        told["policy"] = told_files(policy) or f"none ({VARIABLE} names one)"
+    except SettingsError as error:
+        told["policy"] = "one that cannot be read"
+        mend = error.hint or f"mend the file, or set {VARIABLE} to nothing to go without"
+        wrong.append(Uncovered(what=str(error).partition("\n")[0], mend=mend))
     ledger = spelled_out(environ.get("SOLVENT_LEDGER") or policy.ledger or default_url())
     told["ledger"] = ledger if ledger_exists(ledger) else f"{ledger} (not there yet)"
     if scope := environ.get("SOLVENT_SCOPE"):

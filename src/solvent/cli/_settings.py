@@ -11,7 +11,8 @@ import typer
 
 from solvent.errors import SettingsError
 from solvent.policy import Policy
-from solvent.prices import Prices, parse_price
+from solvent.policy._find import policy_in_force
+from solvent.prices import parse_price
 
 T = TypeVar("T")
 
@@ -37,19 +38,14 @@ def usage(read: Callable[[], T], flag: str | None = None) -> T:
 
 def policy_of(path: Path | None, price: list[str] | None) -> Policy:
     """
-    The policy of a file, or an empty one, with the prices of the command line over it.
+    The policy of a file, or the one that is found without, with the prices of the command line over it.
 
     Raises:
         SettingsError: The file is no policy, or a price names a model that has none.
     """
     prices = usage(lambda: dict(parse_price(text) for text in price or ()), "--price")
     try:
-        if path is None:
-            Prices.load(prices).check()
-            return Policy(prices=prices)
-        from solvent.policy._read import read_policy  # It needs a YAML reader, which other commands do not.
-
-        return read_policy(path, prices=prices)
+        return policy_in_force(path, prices=prices)
     except SettingsError as error:
         if error.where.startswith("--price:"):  # Wrong usage, as any other price on the command line that is none.
             raise typer.BadParameter(f"expected {error.expected}, got {error.got}", param_hint="--price") from error

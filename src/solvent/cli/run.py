@@ -14,11 +14,14 @@ from msgspec.structs import replace
 from solvent import _amounts
 from solvent._limits import Limit, Meter
 from solvent._outer import outer_gateway
-from solvent.cli._common import EXIT_LEDGER, fail, ledger_url
+from solvent._printable import printable
+from solvent.cli._common import EXIT_LEDGER, fail, is_found_again
 from solvent.cli._settings import policy_of, usage
 from solvent.errors import SolventError
+from solvent.policy import Policy
+from solvent.policy._find import VARIABLE, told_files
 from solvent.run._settings import RunSettings, notices, scope_of_run
-from solvent.stores import spelled_out
+from solvent.stores import default_url
 
 if TYPE_CHECKING:
     from solvent.events import Event
@@ -109,7 +112,8 @@ def run(
         "parallel": parallel,
     }
     try:
-        read = policy_of(policy, price)
+        # Inside another run that one's policy holds.
+        read = policy_of(policy, price) if outer_gateway(os.environ) is None else Policy()
         if wait is not None:
             read = replace(read, wait_seconds=usage(lambda: _amounts.seconds(wait, name="--wait")))
         settings = RunSettings(
@@ -118,7 +122,7 @@ def run(
                 lambda: scope_of_run(name, command, owner=scope), "--name" if scope is None else "--scope, --name"
             ),
             limits=tuple(usage(lambda: _limits(limits))),
-            ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or ledger_url(None),
+            ledger=ledger or os.environ.get("SOLVENT_LEDGER") or read.ledger or default_url(),
             policy=read,
             time_seconds=None if time is None else usage(lambda: _amounts.seconds(time, name="--time")),
             keys=keys,
@@ -128,12 +132,25 @@ def run(
             live=live,
             quiet=quiet,
         )
+        if policy is None and VARIABLE not in os.environ and not quiet and (report is not None or not as_json):
+            _print_found(read)
         code = _run(
             settings, os.environ, refused=_of_the_outer_run(policy, ledger, price, keys, on_refusal, wait, live, scope)
         )
     except SolventError as error:
         fail(error, EXIT_LEDGER)
     raise typer.Exit(code)
+
+
+def _print_found(policy: Policy) -> None:
+    """
+    The files that a policy was found in, for nobody named them.
+    """
+    if policy.files:
+        from solvent.report._pen import Pen, has_colors
+
+        pen = Pen(color=has_colors(sys.stderr, os.environ), ascii=True)
+        print(pen.paint("dim", f"solvent: policy: {printable(told_files(policy))}"), file=sys.stderr)
 
 
 def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
@@ -175,7 +192,9 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
             if not settings.quiet:
                 for notice in notices(settings, environ):
                     print(f"solvent: {notice}", file=sys.stderr)
-            ended = run_session(settings, ledger, environ, live=_print_live if settings.live else None)
+            is_silent = settings.quiet or (settings.json and settings.report is None)
+            live = _print_live if settings.live else None if is_silent else _print_alert
+            ended = run_session(settings, ledger, environ, live=live)
         else:
             ended = run_nested(settings, ledger, environ, outer=outer)
         try:
@@ -227,8 +246,15 @@ def _write_report(settings: RunSettings, report: Any, stream: Any, write: Any, t
             report,
             stream,
             environment=os.environ,
-            ledger=None if spelled_out(settings.ledger) == ledger_url(None) else settings.ledger,
+            ledger=None if is_found_again(settings.ledger) else settings.ledger,
         )
+
+
+def _print_alert(event: "Event") -> None:
+    from solvent.events import ShareReached
+
+    if isinstance(event, ShareReached):
+        _print_live(event)
 
 
 def _print_live(event: "Event") -> None:

@@ -48,7 +48,7 @@ class Nested:
 
     async def open(self, send: Send, scope: Scope, body: Mapping[str, Any]) -> None:
         """
-        Open ``step:NAME`` below a scope, with limits of its own.
+        Open a step or an agent below a scope, with limits of its own.
 
         Raises:
             Rejected: What is asked for is none.
@@ -56,13 +56,14 @@ class Nested:
         try:
             asked = decoded(body, Asked)
             check_chain(asked.fallback)
-            if len(asked.limits) > _LIMITS_MAX:
-                raise ValueError(f"limits: expected at most {_LIMITS_MAX}, got {len(asked.limits)}")
-            child = scope.child("step", asked.name)
+            for name, count in (("limits", len(asked.limits)), ("alert", len(asked.alert))):
+                if count > _LIMITS_MAX:
+                    raise ValueError(f"{name}: expected at most {_LIMITS_MAX}, got {count}")
+            child = scope.child(asked.kind, asked.name)
         except ValueError as exc:
             raise Rejected(400, "invalid_request", str(exc)) from None
         opening = new_id()
-        opened = self._guard.open(child, asked.limits, asked.fallback, asked.wait_seconds)
+        opened = self._guard.open(child, asked.limits, asked.fallback, asked.wait_seconds, asked.alert)
         token = self._routes.add(child) if asked.way_in else ""
         self._open[opening] = _Open(child, opened, token)
         answer = Answered(

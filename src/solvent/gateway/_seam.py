@@ -3,6 +3,7 @@ What the gateway needs of the guard, so that tests can put a small one in its pl
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, Protocol
 
 from solvent._booking import Outcome
@@ -72,6 +73,7 @@ class Guard(Protocol):
         limits: tuple[Limit, ...],
         fallback: tuple[Fallback, ...] = (),
         wait_seconds: float | None = None,
+        alert: tuple[Fraction, ...] = (),
     ) -> Opening:
         """
         Add limits of a child scope.

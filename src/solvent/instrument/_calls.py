@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from solvent._admit import Admission
+from solvent._admission import Admission
 from solvent._answers import Answer, answer_to
 from solvent._booking import Lost, LostReason, NotSent, Outcome, Replied
 from solvent._calls import Settlement
@@ -304,6 +304,8 @@ class GuardedCall:
             raise refusal
         self._place = current_place()
         self._place.runtime.keep_alive()
+        if self._place.retry > self._call.retry:
+            self._call = replace(self._call, retry=self._place.retry)
         if self._place.lost_among:
             place = self._place
             tell_lost(str(place.scope), place.lost_among, place.runtime.guard.listeners)
@@ -318,6 +320,7 @@ class GuardedCall:
             "own_host": self._target.own_host,
             "asked": Asked(self._target.path, self._headers),
             "wait_seconds": self._wait_seconds(),
+            "within": self._place.within,
         }
 
     @staticmethod

@@ -5,12 +5,14 @@ Which limits apply to a scope, and what the guard may do about a call that does 
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from solvent._limits import PATH_METERS, SECOND_NS, Limit, OnExceed, Scope, matches
+from solvent.policy._alert import Alert
 from solvent.policy._fallback import Fallback
 from solvent.prices import OwnPrice
 
@@ -46,12 +48,14 @@ class Policy(Struct, frozen=True, kw_only=True):
         wait_seconds: How long a call may wait for room that open calls hold.
         fallback: The models that calls which do not fit are made with.
         loops: What is a loop; ``None`` looks for none.
+        alert: Who is told how far limits are used; ``None`` tells nobody.
         shrink_tokens_min: The smallest output cap that a call may be given.
         shrink_explicit: Whether a cap that the program chose to name may be lowered too.
         price_as: The model whose price an unpriced one gets; ``None`` refuses it under a limit in dollars.
         open_nanodollars: What a process may spend while the ledger does not answer.
         prices: The user's own prices, by model.
         ledger: The ledger's URL, if the policy names one.
+        files: Where it was read from, the user's own file first.
     """
 
     budgets: tuple[tuple[str, Limit], ...] = ()
@@ -60,12 +64,14 @@ class Policy(Struct, frozen=True, kw_only=True):
     wait_seconds: float = WAIT_SECONDS
     fallback: tuple[Fallback, ...] = ()
     loops: LoopRule | None = None
+    alert: Alert | None = None
     shrink_tokens_min: int = SHRINK_TOKENS_MIN
     shrink_explicit: bool = False
     price_as: str | None = None
     open_nanodollars: int = 0
     prices: Mapping[str, OwnPrice] = field(default_factory=dict)
     ledger: str | None = None
+    files: tuple[str, ...] = ()
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -79,6 +85,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         began_ns: When the time of a limit in ``checked`` began; of a scope that nobody opened it is not in here.
         fallback: By the model that is asked for; the innermost scope's word counts, and of one scope the last one's.
         wait_seconds: How long a call may wait for room, by the same word; ``None`` asks the policy.
+        shares: By the scopes on the path, the shares of their limits at which somebody is told, the smallest first.
     """
 
     blocking: tuple[tuple[str, Limit], ...] = ()
@@ -87,6 +94,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     began_ns: Mapping[tuple[str, Limit], int] = MappingProxyType({})
     fallback: Mapping[str, Fallback] = MappingProxyType({})
     wait_seconds: float | None = None
+    shares: Mapping[str, tuple[Fraction, ...]] = MappingProxyType({})
 
 
 class Opening(Struct, frozen=True):
@@ -95,12 +103,14 @@ class Opening(Struct, frozen=True):
 
     Attributes:
         began_ns: When its time began, by the clock of who opened it.
+        alert: The shares of the scope's limits at which somebody is told.
     """
 
     limits: tuple[Limit, ...] = ()
     fallback: tuple[Fallback, ...] = ()
     wait_seconds: float | None = None
     began_ns: int = 0
+    alert: tuple[Fraction, ...] = ()
 
 
 class LimitsInForce:
@@ -124,6 +134,7 @@ class LimitsInForce:
         limits: Sequence[Limit],
         fallback: Sequence[Fallback] = (),
         wait_seconds: float | None = None,
+        alert: Sequence[Fraction] = (),
         *,
         began_ns: int = 0,
     ) -> Opening:
@@ -133,7 +144,8 @@ class LimitsInForce:
         They join those of the policy and of the scope's other openings, and never widen them.
         """
         self._take_out()
-        opening, key = Opening(tuple(limits), tuple(fallback), wait_seconds, began_ns), str(scope)
+        opening = Opening(tuple(limits), tuple(fallback), wait_seconds, began_ns, tuple(alert))
+        key = str(scope)
         with self._lock:
             self._opened[key] = (*self._opened.get(key, ()), opening)
             self._by_scope = {}
@@ -194,8 +206,13 @@ class LimitsInForce:
         smallest: dict[tuple[str, str, str, bool], tuple[Limit, int | None]] = {}
         fallback = {step.model: step for step in self._policy.fallback}
         wait_seconds = None
+        shares = {}
+        at = self._policy.alert.at if self._policy.alert is not None else ()
         for part in scope.path():
             openings = self._opened.get(str(part), ())
+            wanted = {*at, *(share for opening in openings for share in opening.alert)}
+            if wanted:
+                shares[str(part)] = tuple(sorted(wanted))
             first_ns = min([opening.began_ns for opening in openings], default=None)
             found = [(limit, first_ns) for pattern, limit in self._policy.budgets if matches(pattern, part)]
             for opening in openings:
@@ -216,6 +233,7 @@ class LimitsInForce:
             began_ns={pair: began_ns for pair, began_ns in checked.items() if began_ns is not None},
             fallback=fallback,
             wait_seconds=wait_seconds,
+            shares=shares,
         )
 
 

@@ -101,7 +101,7 @@ def share(text: str) -> Fraction:
     Raises:
         ValueError: It is none, or not above 0 % and at most 100 %.
     """
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", text)
     found = Fraction(match[1]) / 100 if match else Fraction(0)
     if not 0 < found <= 1:
         raise ValueError(f"at must be a share of a limit such as 80%, got {text!r}")

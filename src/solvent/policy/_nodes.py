@@ -1,5 +1,5 @@
 """
-A YAML file as text scalars with their lines: what is not understood is told with its line and its path.
+The values of a YAML file as texts with their lines: what is not understood is told with its line and its path.
 """
 
 import difflib
@@ -11,9 +11,12 @@ from typing import NoReturn, TypeVar
 import yaml
 
 from solvent.errors import SettingsError
+from solvent.policy._yaml import compose
 
-# Named in the design and not in force yet: accepting it would promise what nothing keeps.
-_LATER = ("alert",)
+TEXT_MAX = 2_048  # Characters of one value or name.
+_SHOWN_MAX = 120
+_CLOSE_MAX = 64  # Characters of a name that others are compared with.
+_NOTHING = ("", "~", "Null", "NULL", "null")
 
 T = TypeVar("T")
 
@@ -21,27 +24,18 @@ T = TypeVar("T")
 class Nodes:
     """
     The values of one file, read strictly.
+
+    Args:
+        name: What it is called where a limit says its source.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self.path = path
+        self._name = name
         self._keys: dict[int, yaml.Node] = {}  # By value, the name that it stands under, for its line.
 
     def parse(self, data: bytes) -> yaml.Node:
-        try:
-            for event in yaml.parse(data, Loader=yaml.BaseLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    line = event.start_mark.line + 1 if event.start_mark else 0
-                    raise SettingsError(where=f"{self.path}:{line}", expected="no aliases (`*name`)")
-            node = yaml.compose(data, Loader=yaml.BaseLoader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f"{self.path}:{mark.line + 1}" if mark else str(self.path)
-            expected, got = _problem(getattr(error, "problem", None) or str(error).splitlines()[0])
-            raise SettingsError(where=where, expected=expected, got=got) from error
-        if node is None:
-            raise SettingsError(where=str(self.path), expected="settings such as `budgets:`", got="an empty file")
-        return node
+        return compose(data, self.path)
 
     def mapping(self, node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
@@ -50,11 +44,14 @@ class Nodes:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.fail(key, path or "the file", "a name", self.describe(key))
-            if key.value in seen:
-                self.fail(key, f"{path}.{key.value}".lstrip("."), "each name once", "it a second time")
-            seen.add(key.value)
+            name = self.text(key, path or "the file")
+            if name == "<<":
+                self.fail(key, path or "the file", "no merge keys", "<<")
+            if name in seen:
+                self.fail(key, self.at(path, name), "each name once", "it a second time")
+            seen.add(name)
             self._keys[id(value)] = key
-            yield key.value, value
+            yield name, value
 
     def items(self, node: yaml.Node, path: str, of: str) -> list[yaml.Node]:
         if not isinstance(node, yaml.SequenceNode):
@@ -64,25 +61,32 @@ class Nodes:
 
     def known(self, settings: dict[str, yaml.Node], path: str, known: Collection[str]) -> None:
         for name in settings:
-            here = f"{path}.{name}".lstrip(".")
-            line = self.key(settings[name])
-            if not path and name in _LATER:
-                self.fail(line, here, "a setting that is in force by now; this one comes with a later version", name)
             if name not in known:
-                self.fail(line, here, f"one of {', '.join(sorted(known))}", with_the_closest(name, known))
+                expected = f"{'one of ' if len(known) > 1 else ''}{', '.join(sorted(known))}"
+                self.fail(self.key(settings[name]), self.at(path, name), expected, with_the_closest(name, known))
+
+    def missing(self, settings: dict[str, yaml.Node], *names: str) -> str:
+        """
+        Those names that settings do not have, as an error says it; nothing, where all are there.
+        """
+        return " and ".join(f"no `{name}:`" for name in names if name not in settings)
 
     def text(self, node: yaml.Node, path: str) -> str:
         if not isinstance(node, yaml.ScalarNode):
             self.fail(node, path, "one value", self.describe(node))
-        return str(node.value)
+        text = str(node.value)
+        if len(text) > TEXT_MAX:
+            self.fail(node, path, f"at most {TEXT_MAX:,} characters", f"{len(text):,}")
+        return text
 
-    def amount(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
+    def name(self, node: yaml.Node, path: str, of: str) -> str:
         """
-        A number; one with underlines is a thousand times another one, by the reader's version of YAML.
+        A name; what other readers of YAML take for nothing is none unless it stands in quotes.
         """
-        if "_" in self.text(node, path):
-            self.fail(node, path, "a number without `_`", self.text(node, path))
-        return self.value(node, path, read)
+        text = self.text(node, path)
+        if _is_nothing(node):
+            self.fail(node, path, f"the name of {of}", "nothing")
+        return text
 
     def value(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:
         text = self.text(node, path)
@@ -92,16 +96,16 @@ class Nodes:
         try:
             return read()
         except ValueError as error:
-            raise SettingsError(where=self.where(node, path), expected=_expectation(error)) from error
+            raise SettingsError(where=self.where(node, path), expected=cut(_expectation(error), 400)) from error
 
     def source(self, node: yaml.Node) -> str:
-        return f"{self.path.name}:{node.start_mark.line + 1}"
+        return f"{self._name}:{node.start_mark.line + 1}"
 
     def where(self, node: yaml.Node, path: str) -> str:
-        return f"{self.path}:{node.start_mark.line + 1}: {path}"
+        return f"{self.path}:{node.start_mark.line + 1}: {cut(path)}"
 
-    def fail(self, node: yaml.Node, path: str, expected: str, got: str) -> NoReturn:
-        raise SettingsError(where=self.where(node, path), expected=expected, got=got)
+    def fail(self, node: yaml.Node, path: str, expected: str, got: str, *, hint: str = "") -> NoReturn:
+        raise SettingsError(where=self.where(node, path), expected=cut(expected, 400), got=cut(got, 400), hint=hint)
 
     def key(self, value: yaml.Node) -> yaml.Node:
         """
@@ -109,32 +113,51 @@ class Nodes:
         """
         return self._keys[id(value)]
 
+    def below(self, node: yaml.Node, name: str) -> yaml.Node:
+        """
+        The name itself where it stands in a mapping.
+        """
+        found: yaml.Node = next(key for key, _ in node.value if key.value == name)
+        return found
+
+    @staticmethod
+    def at(path: str, name: str) -> str:
+        """
+        Where a name stands, in words.
+        """
+        shown = name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'
+        return f"{path}.{shown}" if path else shown
+
+    def said(self, node: yaml.Node, path: str) -> str:
+        return self.text(node, path) or "nothing"
+
     @staticmethod
     def describe(node: yaml.Node) -> str:
-        if node.value == "":
-            return "nothing"
-        kinds = {yaml.ScalarNode: "one value", yaml.SequenceNode: "a list", yaml.MappingNode: "settings by name"}
-        return kinds[type(node)]
+        if isinstance(node, yaml.ScalarNode):
+            return "nothing" if _is_nothing(node) else "one value"
+        if isinstance(node, yaml.SequenceNode):
+            return "a list" if node.value else "an empty list"
+        return "settings by name"
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        return False
+    return node.value == "" or (node.style is None and node.value in _NOTHING)
 
 
 def with_the_closest(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"{name}; did you mean {close[0]}?" if close else name
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= _CLOSE_MAX else ()
+    return f"{name}; did you mean {close[0]}?" if close else cut(name)
 
 
-def _problem(text: str) -> tuple[str, str]:
+def cut(text: str, most: int = _SHOWN_MAX) -> str:
     """
-    What the YAML reader expected, and what it got, out of its own words.
+    A text as long as a line may show it.
     """
-    if "'\\t'" in text:
-        return "spaces", "a tab"
-    expected, but, got = text.partition(", but ")
-    if not but:
-        return f"YAML ({text})", ""
-    found = re.sub("^(got|found) ", "", got)
-    expected = expected.removeprefix("expected ").replace("the node content", "a value")
-    return expected, "the file's end" if found == "'<stream end>'" else found
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _expectation(error: ValueError) -> str:
-    return str(error).partition(" must be ")[2] or str(error)
+    said = re.sub("^.*? must (?:be|have) ", "", str(error))
+    return re.sub(", got ''$", ", got nothing", said)

@@ -3,82 +3,92 @@
 """
 
 import functools
-import re
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
 import yaml
 from msgspec.structs import replace
 
-from solvent import _amounts
 from solvent._limits import (
-    GAUGES,
-    METERS,
-    ON_EXCEED,
-    PATH_METERS,
-    WINDOWS,
-    Limit,
-    Meter,
-    OnExceed,
-    Scope,
     check_time_zone,
 )
 from solvent.errors import SettingsError
 from solvent.policy import TIGHTENINGS, LoopRule, Policy
+from solvent.policy._alert import Alert, variable, webhook
 from solvent.policy._fallback import Fallback, check_chain, served_apart, share
-from solvent.policy._nodes import Nodes, with_the_closest
+from solvent.policy._nodes import with_the_closest
+from solvent.policy._read_limits import LimitReader
+from solvent.policy._texts import boolean, dollars, on_exceed, same_call, seconds, some_seconds, tokens_min
 from solvent.prices import OwnPrice, PriceAs, Prices, UserPrice
 from solvent.prices._user import RATES
+from solvent.stores import _SYNCHRONOUS as SYNCHRONOUS
 from solvent.stores import STORES, spelled_out
 
 BYTES_MAX = 1_000_000
-SAME_CALL_MAX = 1_000  # Times of a request that are remembered.
 
 
-def read_policy(path: Path, *, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
+def read_policy(
+    path: Path, *, prices: Mapping[str, OwnPrice] = MappingProxyType({}), name: str | None = None
+) -> Policy:
     """
     The policy in a file.
 
     Args:
         prices: Given beside it, by flags or in code; they win over those of the file.
+        name: What the file is called where a limit says its source; the last part of its path, unless given.
 
     Raises:
         SettingsError: The file cannot be read, or says something that is not understood; names the line and the path.
     """
+    return Reader(path, name=name).policy(prices)
+
+
+def _content(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(BYTES_MAX + 1)
     except OSError as error:
-        raise SettingsError(
-            where=str(path), expected="a policy file that can be read", got=error.strerror or ""
-        ) from error
+        got = error.strerror or str(error)
+        raise SettingsError(where=str(path), expected="a policy file that can be read", got=got) from error
     if len(data) > BYTES_MAX:
-        raise SettingsError(where=str(path), expected=f"at most {BYTES_MAX:,} bytes", got=f"{len(data):,}")
-    reader = _Reader(path)
-    return reader.policy(reader.parse(data), prices)
+        raise SettingsError(where=str(path), expected=f"at most {BYTES_MAX:,} bytes", got="more")
+    return data
 
 
-class _Reader(Nodes):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._time_zone = "UTC"
-        self._steps: list[tuple[Fallback, yaml.Node, str]] = []  # Each with where its `to` stands.
+class Reader(LimitReader):
+    """
+    One file.
 
-    def policy(self, root: yaml.Node, prices: Mapping[str, OwnPrice]) -> Policy:
-        settings = dict(self.mapping(root, ""))
-        self.known(settings, "", _TOP)
-        if "time_zone" in settings:
-            self._time_zone = self.value(settings["time_zone"], "time_zone", check_time_zone)
-        policy = {name: read(self, settings[name], name) for name, read in _TOP.items() if name in settings and read}
-        merged: dict[str, object] = {}
-        for fields in policy.values():
+    Attributes:
+        settings: What stands in it, by the settings' names.
+        fields: What each of them says, as fields of ``Policy``.
+        steps: Of ``fallback``, each with where its ``to`` stands.
+    """
+
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
+        super().__init__(path, name or path.name)
+        self.settings = dict(self.mapping(self.parse(_content(path)), ""))
+        self.fields: dict[str, dict[str, object]] = {}
+        self.steps: list[tuple[Fallback, yaml.Node, str]] = []
+
+    def policy(self, prices: Mapping[str, OwnPrice]) -> Policy:
+        self.known(self.settings, "", _TOP)
+        if "time_zone" in self.settings:
+            self.time_zone = self.value(self.settings["time_zone"], "time_zone", check_time_zone)
+        self.fields = {
+            name: read(self, self.settings[name], name) for name, read in _TOP.items() if name in self.settings and read
+        }
+        merged: dict[str, object] = {"files": (str(self.path.absolute()),)}
+        for fields in self.fields.values():
             merged.update(fields)
         found = Policy(**merged)  # type: ignore[arg-type]  # Each reader gives fields of Policy by their names.
         found = replace(found, prices={**found.prices, **prices})
-        self._check_prices(found, settings)
+        self._check_prices(found)
         return found
 
-    def _check_prices(self, policy: Policy, settings: Mapping[str, yaml.Node]) -> None:
+    def _check_prices(self, policy: Policy) -> None:
         """
         A price that one model is to have from another must be known now, and not when a call needs it.
         """
@@ -88,81 +98,13 @@ class _Reader(Nodes):
         known = Prices.load(policy.prices)
         known.check()
         if policy.price_as is not None:
-            known.check_name(policy.price_as, where=self.where(settings["unpriced"], "unpriced.price_as"))
-        for step, node, path in self._steps:
+            known.check_name(policy.price_as, where=self.where(self.settings["unpriced"], "unpriced.price_as"))
+        for step, node, path in self.steps:
             if step.to in policy.prices:
                 continue
             known.check_name(step.to, where=self.where(node, path))
             if step.model not in policy.prices and served_apart(known.card, step):
                 self.fail(node, path, f"a model of the provider that serves {step.model}", step.to)
-
-    def budgets(self, node: yaml.Node, path: str) -> dict[str, object]:
-        budgets: list[tuple[str, Limit]] = []
-        for pattern, value in self.mapping(node, path):
-            here = f'{path}."{pattern}"'
-            self._check_pattern(self.key(value), here, pattern)
-            budgets += [(pattern, limit) for limit in self._limits(value, here, windows=True)]
-        return {"budgets": tuple(budgets)}
-
-    def _check_pattern(self, node: yaml.Node, path: str, pattern: str) -> None:
-        """
-        A pattern that no scope can have would limit nothing, and nobody would be told.
-        """
-        if re.search(r"[^:]\*|\*[^/]", pattern):
-            self.fail(node, path, "`*` for a whole name, as in run:*", pattern)
-        try:
-            Scope.parse(pattern)
-        except ValueError as error:
-            got = f"{pattern} ({error})" if pattern not in str(error) else pattern
-            self.fail(node, path, "a scope such as run:*, agent:researcher or org:acme/team:*", got)
-
-    def call(self, node: yaml.Node, path: str) -> dict[str, object]:
-        limits = self._limits(node, path, windows=False)
-        for limit in limits:
-            if limit.meter not in ("usd", "tokens", "input_tokens", "output_tokens"):
-                self.fail(node, f"{path}.{limit.meter}", "usd, tokens, input_tokens or output_tokens", limit.meter)
-        return {"call": limits}
-
-    def _limits(self, node: yaml.Node, path: str, *, windows: bool) -> tuple[Limit, ...]:
-        limits: list[Limit] = []
-        for meter, value in self.mapping(node, path):
-            here = f"{path}.{meter}"
-            if meter not in METERS + PATH_METERS:
-                self.fail(value, here, f"one of {', '.join(METERS + PATH_METERS)}", meter)
-            for one in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                limits.append(self._limit(one, here, meter, windows=windows))
-        return tuple(limits)
-
-    def _limit(
-        self, node: yaml.Node, path: str, meter: Meter, *, windows: bool, on_exceed: OnExceed = "block"
-    ) -> Limit:
-        if isinstance(node, yaml.MappingNode):
-            settings = dict(self.mapping(node, path))
-            self.known(settings, path, {"limit": None, "on_exceed": None})
-            if "on_exceed" in settings:
-                on_exceed = self.value(settings["on_exceed"], f"{path}.on_exceed", _on_exceed)
-            if "limit" not in settings:
-                self.fail(node, path, "`limit:` with an amount", "none")
-            return self._limit(settings["limit"], f"{path}.limit", meter, windows=windows, on_exceed=on_exceed)
-        text = self.text(node, path)
-        amount, slash, window = text.partition("/")
-        windows = windows and meter not in PATH_METERS and meter not in GAUGES
-        if slash and (not windows or window not in WINDOWS[1:]):
-            expected = (
-                "an amount without a window"
-                if not windows
-                else ('an amount per minute, hour, day, week or month such as "20/day"')
-            )
-            self.fail(node, path, expected, f'"{text}"')
-        read = {"usd": _amounts.nanodollars, "seconds": _amounts.whole_seconds}.get(meter, _amounts.count)
-        return Limit(
-            meter=meter,
-            amount=self.amount(node, path, lambda _: read(amount, name="amount")),
-            window=window,
-            time_zone=self._time_zone,
-            source=self.source(node),
-            on_exceed=on_exceed,
-        )
 
     def fallback(self, node: yaml.Node, path: str) -> dict[str, object]:
         steps: list[Fallback] = []
@@ -175,15 +117,14 @@ class _Reader(Nodes):
     def _step(self, node: yaml.Node, path: str) -> Fallback:
         settings = dict(self.mapping(node, path))
         self.known(settings, path, ("at", "from", "to"))
-        for name in ("from", "to"):
-            if name not in settings:
-                self.fail(node, path, "`from:` and `to:` with the names of models", "one of them")
+        if missing := self.missing(settings, "from", "to"):
+            self.fail(node, path, "`from:` and `to:` with the names of models", missing)
         step = Fallback(
-            model=self.text(settings["from"], f"{path}.from"),
-            to=self.text(settings["to"], f"{path}.to"),
+            model=self.name(settings["from"], f"{path}.from", "a model"),
+            to=self.name(settings["to"], f"{path}.to", "a model"),
             at=self.value(settings["at"], f"{path}.at", share) if "at" in settings else None,
         )
-        self._steps.append((step, settings["to"], f"{path}.to"))
+        self.steps.append((step, settings["to"], f"{path}.to"))
         return step
 
     def loops(self, node: yaml.Node, path: str) -> dict[str, object]:
@@ -192,31 +133,57 @@ class _Reader(Nodes):
         if "same_call" not in settings:
             self.fail(node, path, "`same_call:` with how often the same request may come", "none")
         rule = LoopRule(
-            same_call=self.value(settings["same_call"], f"{path}.same_call", _same_call),
+            same_call=self.value(settings["same_call"], f"{path}.same_call", same_call),
             source=self.source(settings["same_call"]),
         )
         if "within" in settings:
-            rule = replace(rule, within_seconds=self.value(settings["within"], f"{path}.within", _amounts.seconds))
+            rule = replace(rule, within_seconds=self.value(settings["within"], f"{path}.within", some_seconds))
         if "on_exceed" in settings:
-            rule = replace(rule, on_exceed=self.value(settings["on_exceed"], f"{path}.on_exceed", _on_exceed))
+            rule = replace(rule, on_exceed=self.value(settings["on_exceed"], f"{path}.on_exceed", on_exceed))
         return {"loops": rule}
 
+    def alert(self, node: yaml.Node, path: str) -> dict[str, object]:
+        settings = dict(self.mapping(node, path))
+        self.known(settings, path, ("at", "secret_env", "webhook"))
+        if "at" not in settings:
+            self.fail(node, path, "`at:` with shares of a limit such as [50%, 80%, 100%]", "none")
+        if "secret_env" in settings and "webhook" not in settings:
+            self.fail(settings["secret_env"], f"{path}.secret_env", "`webhook:` beside it", "none")
+        texts = {
+            name: self.value(settings[name], f"{path}.{name}", read)
+            for name, read in (("webhook", webhook), ("secret_env", variable))
+            if name in settings
+        }
+        at = self._shares(settings["at"], f"{path}.at")
+        return {"alert": Alert(at=at, source=self.source(settings["at"]), **texts)}
+
+    def _shares(self, node: yaml.Node, path: str) -> tuple[Fraction, ...]:
+        found: list[Fraction] = []
+        for one in self.items(node, path, "shares of a limit such as [50%, 80%, 100%]"):
+            at = self.value(one, path, share)
+            if at in found:
+                self.fail(one, path, "each share once", f"{self.text(one, path)} a second time")
+            found.append(at)
+        if not found:
+            self.fail(node, path, "a list of shares of a limit such as [50%, 80%, 100%]", "none")
+        return tuple(sorted(found))
+
     def wait(self, node: yaml.Node, path: str) -> dict[str, object]:
-        return {"wait_seconds": self.value(node, path, _amounts.seconds)}
+        return {"wait_seconds": self.value(node, path, seconds)}
 
     def shrink(self, node: yaml.Node, path: str) -> dict[str, object]:
         if isinstance(node, yaml.ScalarNode):
             if node.value != "off":
-                self.fail(node, path, "{output_tokens_min: N, explicit: true or false} or `off`", self.text(node, path))
+                self.fail(node, path, "{output_tokens_min: N, explicit: true or false} or `off`", self.said(node, path))
             return {"shrink_tokens_min": 0}
         settings = dict(self.mapping(node, path))
         self.known(settings, path, {"output_tokens_min": None, "explicit": None})
         fields: dict[str, object] = {}
         if "output_tokens_min" in settings:
             here = f"{path}.output_tokens_min"
-            fields["shrink_tokens_min"] = self.amount(settings["output_tokens_min"], here, _tokens_min)
+            fields["shrink_tokens_min"] = self.value(settings["output_tokens_min"], here, tokens_min)
         if "explicit" in settings:
-            fields["shrink_explicit"] = self.value(settings["explicit"], f"{path}.explicit", _boolean)
+            fields["shrink_explicit"] = self.value(settings["explicit"], f"{path}.explicit", boolean)
         return fields
 
     def tighten(self, node: yaml.Node, path: str) -> dict[str, object]:
@@ -234,10 +201,10 @@ class _Reader(Nodes):
             self.known(settings, path, ("open",))
             if not settings:
                 self.fail(node, path, "{open: AMOUNT}", "none")
-            return {"open_nanodollars": self.amount(settings["open"], f"{path}.open", _amounts.nanodollars)}
+            return {"open_nanodollars": self.value(settings["open"], f"{path}.open", dollars)}
         if self.text(node, path) != "refuse":
-            self.fail(node, path, "`refuse` or {open: AMOUNT}", self.text(node, path))
-        return {}
+            self.fail(node, path, "`refuse` or {open: AMOUNT}", self.said(node, path))
+        return {"open_nanodollars": 0}
 
     def unpriced(self, node: yaml.Node, path: str) -> dict[str, object]:
         if isinstance(node, yaml.MappingNode):
@@ -245,23 +212,24 @@ class _Reader(Nodes):
             self.known(settings, path, {"price_as": None})
             if not settings:
                 self.fail(node, path, "{price_as: MODEL}", "none")
-            return {"price_as": self.text(settings["price_as"], f"{path}.price_as")}
+            return {"price_as": self.name(settings["price_as"], f"{path}.price_as", "a model")}
         if self.text(node, path) != "refuse":
-            self.fail(node, path, "`refuse` or {price_as: MODEL}", self.text(node, path))
-        return {}
+            self.fail(node, path, "`refuse` or {price_as: MODEL}", self.said(node, path))
+        return {"price_as": None}
 
     def prices(self, node: yaml.Node, path: str) -> dict[str, object]:
         prices: dict[str, OwnPrice] = {}
         for model, value in self.mapping(node, path):
-            here = f"{path}.{model}"
-            if isinstance(value, yaml.ScalarNode) and value.value:
-                prices[model] = PriceAs(model=value.value, source=self.source(value))
+            here = self.at(path, model)
+            self.name(self.key(value), path, "a model")
+            if isinstance(value, yaml.ScalarNode):
+                named = self.name(value, here, "a model that costs the same, or `input:` and `output:`")
+                prices[model] = PriceAs(model=named, source=self.source(value))
                 continue
             settings = dict(self.mapping(value, here))
             self.known(settings, here, RATES)
-            for name in ("input", "output"):
-                if name not in settings:
-                    self.fail(value, here, "`input:` and `output:` in USD per million tokens", "one of them")
+            if missing := self.missing(settings, "input", "output"):
+                self.fail(value, here, "`input:` and `output:` in USD per million tokens", missing)
             texts = {name: self._price(amount, f"{here}.{name}", name) for name, amount in settings.items()}
             prices[model] = self.checked(value, here, functools.partial(_user_price, texts, self.source(value)))
         return {"prices": prices}
@@ -271,61 +239,42 @@ class _Reader(Nodes):
         One figure of a price, checked alone, for the error to name it.
         """
         free = {"input": "0", "output": "0"}
-        self.amount(node, path, lambda text: _user_price({**free, name: text}, ""))
+        self.value(node, path, dollars)
+        self.value(node, path, lambda text: _user_price({**free, name: text}, ""))
         return self.text(node, path)
 
     def ledger(self, node: yaml.Node, path: str) -> dict[str, object]:
         url = spelled_out(self.text(node, path))
-        if url.partition("://")[0] not in STORES or "://" not in url:
+        scheme, separator, rest = url.partition("://")
+        if scheme not in STORES or not separator:
             self.fail(node, path, "a file that ends in .db, or a URL such as sqlite:///ledger.db", url or "nothing")
-        scheme, separator, rest = url.partition(":///")
-        if scheme == "sqlite" and separator and not rest.startswith("/"):
-            url = f"sqlite:///{self.path.parent.resolve() / rest}"  # Relative to this file.
-        return {"ledger": url}
+        if scheme != "sqlite":
+            return {"ledger": url}
+        file, mark, option = rest.partition("?")
+        if not file.startswith("/") or file.endswith("/"):
+            self.fail(node, path, "sqlite:///relative/path.db or sqlite:////absolute/path.db", url)
+        if option not in SYNCHRONOUS:
+            self.fail(node, path, "no option, ?synchronous=full or ?synchronous=normal", f"?{option}")
+        # Relative to this file.
+        return {"ledger": f"sqlite:///{self.path.parent.resolve() / file.removeprefix('/')}{mark}{option}"}
 
 
 def _user_price(texts: dict[str, str], source: str) -> UserPrice:
     return UserPrice.per_million_tokens(**texts, source=source)  # type: ignore[arg-type]  # The names are checked.
 
 
-def _on_exceed(text: str) -> OnExceed:
-    for known in ON_EXCEED:
-        if text == known:
-            return known
-    raise ValueError(f"on_exceed must be block, warn or log, got {text!r}")
-
-
-def _same_call(text: str) -> int:
-    times = _amounts.count(text, name="same_call")
-    if not 1 <= times <= SAME_CALL_MAX:
-        raise ValueError(f"same_call must be within 1 and {SAME_CALL_MAX:,}, got {times}")
-    return times
-
-
-def _tokens_min(text: str) -> int:
-    tokens = _amounts.count(text, name="output_tokens_min")
-    if not tokens:
-        raise ValueError("output_tokens_min must be 1 or more (`shrink: off` shrinks no call), got 0")
-    return tokens
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"explicit must be true or false, got {text!r}")
-    return text == "true"
-
-
 _TOP = {
-    "budgets": _Reader.budgets,
-    "call": _Reader.call,
-    "fallback": _Reader.fallback,
-    "ledger": _Reader.ledger,
-    "loops": _Reader.loops,
-    "prices": _Reader.prices,
-    "shrink": _Reader.shrink,
-    "store_down": _Reader.store_down,
-    "tighten": _Reader.tighten,
+    "alert": Reader.alert,
+    "budgets": Reader.budgets,
+    "call": Reader.call,
+    "fallback": Reader.fallback,
+    "ledger": Reader.ledger,
+    "loops": Reader.loops,
+    "prices": Reader.prices,
+    "shrink": Reader.shrink,
+    "store_down": Reader.store_down,
+    "tighten": Reader.tighten,
     "time_zone": None,  # Read before the others, which need it.
-    "unpriced": _Reader.unpriced,
-    "wait": _Reader.wait,
+    "unpriced": Reader.unpriced,
+    "wait": Reader.wait,
 }

@@ -2,13 +2,21 @@
 The marks and colors that reports are drawn with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TextIO
 
 from msgspec import Struct
 
 from solvent._printable import printable
 
 _COLORS = {"bold": "1", "dim": "2", "green": "32", "red": "31", "yellow": "33"}
+
+
+def has_colors(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """
+    Whether it is a terminal, and colors are wanted there: ``NO_COLOR`` and ``TERM=dumb`` say that they are not.
+    """
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 class Pen(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from solvent._ladder import CALL
 from solvent._ledger import limit_in_force
 from solvent._limits import METERS
 from solvent._openings import OtherLimit, others_of
-from solvent._records import Account, Balance, Entry, Posting
+from solvent._records import BRANCHES, Account, Balance, Entry, Posting
 from solvent.report._records import ModelUse, Refused, Report
 from solvent.report._sums import OpenTime, Shares, Sum, cost_of
 from solvent.stores._protocol import Store, under
@@ -82,6 +82,8 @@ class _Tally:
                 self._closed(entry)
             case "refuse":
                 self._refuse(entry)
+            case _ if entry.call.format == BRANCHES:
+                pass
             case "reserve":
                 self._open[entry.id] = entry
             case "settle" | "expire" | "release" | "correct":

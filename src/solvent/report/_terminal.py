@@ -14,7 +14,7 @@ from typing import TextIO
 from solvent._amounts import at_the_point, show_dollars, show_seconds
 from solvent._limits import Scope
 from solvent.report._limits import NAME_MIN, draw_limits
-from solvent.report._pen import Pen
+from solvent.report._pen import Pen, has_colors
 from solvent.report._records import Report, Share, Use
 
 # A program that has its provider's address written into it goes past the gateway, and is not seen.
@@ -63,13 +63,12 @@ def write(report: Report, stream: TextIO, *, environment: Mapping[str, str], led
         environment: ``NO_COLOR``, ``TERM=dumb`` and ``COLUMNS`` are looked up here.
         ledger: The ledger's URL, if it must be named to see the report again.
     """
-    is_terminal = stream.isatty()
-    color = is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     columns = environment.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         width = int(columns)
     else:
-        width = os.get_terminal_size(stream.fileno()).columns if is_terminal else WIDTH_PIPED
+        width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else WIDTH_PIPED
+    color = has_colors(stream, environment)
     stream.write(render(report, width=width, color=color, ascii=not _knows_marks(stream), ledger=ledger))
     stream.flush()
 

@@ -5,7 +5,16 @@ One line for each call, for whoever watches a run.
 from solvent._amounts import show_dollars
 from solvent._printable import printable
 from solvent.errors import BudgetExceeded
-from solvent.events import BoundBroken, CallClosed, CallRefused, Event, LimitPassed, PriceAssumed, StoreFailed
+from solvent.events import (
+    BoundBroken,
+    CallClosed,
+    CallRefused,
+    Event,
+    LimitPassed,
+    PriceAssumed,
+    ShareReached,
+    StoreFailed,
+)
 
 
 def line(event: Event) -> str | None:
@@ -37,6 +46,8 @@ def line(event: Event) -> str | None:
             return f"{printable(model)} was billed {billed:,} input tokens, bounded by {bound:,}"
         case LimitPassed(error=error):
             return f"passed: {error.headline()}"
+        case ShareReached():
+            return printable(event.message().replace("\n", " "))
         case PriceAssumed(model=model, priced_as=other):
             return f"{model} has no price and is priced as {other}"
         case StoreFailed(error=error):

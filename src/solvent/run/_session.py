@@ -20,7 +20,9 @@ from solvent._limits import Limit
 from solvent._openings import opening
 from solvent._operations import Note
 from solvent._records import Account, CallRecord
+from solvent._webhook import Webhook, webhook_of
 from solvent.errors import SolventError
+from solvent.events import CallClosed, CallRefused, Event, Listeners, StoreFailed
 from solvent.policy import LimitsInForce, Rules
 from solvent.run._guardian import FORWARDED
 from solvent.run._python import python_path
@@ -29,7 +31,6 @@ from solvent.run._warden import Exited, Lost, NotExecutable, NotFound, Result, W
 from solvent.stores._batcher import Ledger
 
 if TYPE_CHECKING:
-    from solvent.events import Event
     from solvent.gateway._environment import Prepared
     from solvent.gateway._incoming import Event as Request
 
@@ -64,7 +65,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 def run(
-    settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, live: Callable[["Event"], None] | None = None
+    settings: RunSettings, ledger: Ledger, environ: Mapping[str, str], *, live: Callable[[Event], None] | None = None
 ) -> Ended:
     """
     Run the command under its budget, and write into the journal that it began and how it ended.
@@ -72,6 +73,21 @@ def run(
     Raises:
         SettingsError, StoreUnavailable, LedgerCorrupt: Nothing was started.
     """
+    webhook = webhook_of(settings.policy.alert)
+    try:
+        return _run(settings, ledger, environ, live, webhook)
+    finally:
+        if webhook is not None:
+            webhook.close()
+
+
+def _run(
+    settings: RunSettings,
+    ledger: Ledger,
+    environ: Mapping[str, str],
+    live: Callable[[Event], None] | None,
+    webhook: Webhook | None,
+) -> Ended:
     from solvent.gateway._environment import prepare
     from solvent.gateway._server import bind_loopback, loop_factory
 
@@ -83,7 +99,10 @@ def run(
     # From here on the command runs; a call that it makes waits at the socket until the gateway is there.
     env = {**prepared.environment, "SOLVENT_LEDGER": ledger.store.url, **python_path(environ)}
     warden = Warden.start(settings.command, env=env)
-    session = _Session(settings, ledger, warden, live, early)
+    listeners = Listeners()
+    if webhook is not None:
+        listeners.add(webhook.hear)
+    session = _Session(settings, ledger, warden, listeners, live, early)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         ended = runner.run(session.main(prepared, listening, token))
     listening.close()
@@ -135,7 +154,7 @@ def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> Ended:
         ended=time.time_ns(), reason=ended.reason, status=str(ended.code), usage=ended.turned_away or None
     )
     try:
-        ledger.store.expire()
+        ledger.expire()
         ledger.do(Note(kind="close", id=new_id(), scope=str(settings.scope), call=call))
     except SolventError as error:
         return replace(ended, trouble=str(error))
@@ -167,13 +186,15 @@ class _Session:
         settings: RunSettings,
         ledger: Ledger,
         warden: Warden,
-        live: Callable[["Event"], None] | None,
+        listeners: Listeners,
+        live: Callable[[Event], None] | None,
         early: list[int],
     ) -> None:
         self._early = early
         self._settings = settings
         self._ledger = ledger
         self._warden = warden
+        self._listeners = listeners
         self._live = live
         self._refusals = 0
         self._answered = 0.0
@@ -197,13 +218,12 @@ class _Session:
     ) -> Ended:
         from solvent._guard import Guard
         from solvent.errors import DeadlinePassed
-        from solvent.events import Listeners
         from solvent.gateway._app import Gateway
         from solvent.gateway._server import Server
 
-        settings, listeners = self._settings, Listeners()
-        listeners.add(self._hear)
-        guard = Guard(self._ledger, policy=settings.policy, listeners=listeners)
+        settings = self._settings
+        self._listeners.add(self._hear)
+        guard = Guard(self._ledger, policy=settings.policy, listeners=self._listeners)
         guard.open(settings.scope, settings.limits)
         routes = {token: settings.scope}
         gateway = Gateway(
@@ -235,9 +255,7 @@ class _Session:
         if not self._verdict.done():
             self._verdict.set_result(reason)
 
-    def _hear(self, event: "Event") -> None:
-        from solvent.events import CallClosed, CallRefused, StoreFailed
-
+    def _hear(self, event: Event) -> None:
         if self._live is not None:
             self._live(event)
         if isinstance(event, StoreFailed):

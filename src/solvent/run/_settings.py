@@ -9,14 +9,12 @@ from typing import Literal
 from msgspec import Struct, field
 
 from solvent._ids import new_id
-from solvent._limits import Limit, Scope
+from solvent._limits import OWNERS, Limit, Scope
 from solvent.policy import Policy
 
 # A program named first often only says what runs the real one.
 _INTERPRETERS = ("bash", "bun", "deno", "node", "npx", "perl", "python", "ruby", "sh", "uv", "uvx")
 
-
-OWNERS = ("org", "team", "user")  # Whom a run may belong to, widest first.
 
 # What lets a program call a provider that no route leads to.
 # Source: litellm 1.106.2, ``llms/*``; code.claude.com/docs, "env-vars"; read 2026-11-22.

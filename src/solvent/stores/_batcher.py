@@ -32,6 +32,7 @@ from solvent.errors import OutcomeUnknown, SolventError
 from solvent.stores._protocol import Store
 
 SWEEP_SECONDS = 30.0
+EXPIRED_MAX = 256  # Of those that expired before anybody wanted to hear of them.
 TURN_SECONDS = 0.25  # After this one looks by itself: a caller that was interrupted may have taken the turn with it.
 BATCH_MAX = 256  # Operations in one transaction: some milliseconds of lock for the other processes.
 
@@ -69,8 +70,9 @@ class Ledger:
     def __init__(self, store: Store, *, sweep_seconds: float = SWEEP_SECONDS) -> None:
         self.store = store
         self._sweep_seconds = sweep_seconds
+        self._hear: Callable[[Closed], object] | None = None
         self._begin()
-        store.expire()
+        self.expire()
         _LEDGERS.add(self)
 
     def _begin(self) -> None:
@@ -78,6 +80,7 @@ class Ledger:
         Also in a forked child: no thread follows it there, and what is queued is the parent's.
         """
         self._queue: deque[_Ticket] = deque()
+        self._expired: deque[Closed] = deque(maxlen=EXPIRED_MAX)
         self._flush_lock = threading.RLock()  # Which knows its holder, for one who is interrupted.
         self._signals: SimpleQueue[bool] = SimpleQueue()  # True for each operation that waits, then one False.
         self._start_lock = threading.Lock()
@@ -150,6 +153,23 @@ class Ledger:
         loop.call_soon(self._signals.put, True)
         await done
         return _answer(ticket.outcome)
+
+    def expire(self) -> int:
+        """
+        Charge what expired; how many reservations that were.
+        """
+        return self.store.expire(self._heard)
+
+    def on_expired(self, hear: Callable[[Closed], object]) -> None:
+        """
+        Hand every reservation that expires to a function, those first that did so before.
+        """
+        self._hear = hear
+        while self._expired:
+            hear(self._expired.popleft())
+
+    def _heard(self, closed: Closed) -> None:
+        (self._hear or self._expired.append)(closed)
 
     async def aask(self, question: Callable[[Store], T]) -> T:
         """
@@ -236,7 +256,7 @@ def _sweep(ledger: "weakref.ref[Ledger]", over: threading.Event, seconds: float)
         if found is None:
             return
         try:
-            found.store.expire()
+            found.expire()
         except Exception:  # The next round may find the store again; until then what expired stays reserved.
             _log.exception("expired reservations could not be charged")
         del found

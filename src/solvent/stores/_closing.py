@@ -2,13 +2,13 @@
 How operations close reservations and are answered, alike in every store.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from solvent._ledger import first_failing, settled
-from solvent._operations import Charge, Refusal, Release, Reserve, SetLimit, Settle, TopUp
+from solvent._operations import Charge, Closed, Refusal, Release, Reserve, SetLimit, Settle, TopUp
 from solvent._records import NO_CALL, Account, CallRecord, Kind, Place, State, Terms
 from solvent.stores._books import Plan
 
@@ -38,6 +38,16 @@ def closing_call(operation: Settle | Release) -> CallRecord:
     What the journal keeps of a closing: of a release its reason too.
     """
     return replace(operation.call, reason=operation.reason) if isinstance(operation, Release) else operation.call
+
+
+def tell(closed: Sequence[Closed], told: Callable[[Closed], object] | None) -> int:
+    """
+    Hand over what was closed, where somebody wants to hear of it; how many that were.
+    """
+    if told is not None:
+        for each in closed:
+            told(each)
+    return len(closed)
 
 
 class Held(NamedTuple):

@@ -4,10 +4,10 @@ What a store is: a place that applies operations of the ledger, each atomically,
 A new store is one file with one class, and one line in ``stores.STORES``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from solvent._operations import Answer, Operation
+from solvent._operations import Answer, Closed, Operation
 from solvent._records import Balance, Entry
 from solvent.errors import SolventError
 
@@ -33,9 +33,12 @@ class Store(Protocol):
             OutcomeUnknown: They may have been recorded. Apply them again: each is counted once.
         """
 
-    def expire(self) -> int:
+    def expire(self, told: Callable[[Closed], object] | None = None) -> int:
         """
         Charge in full every open reservation whose time ran out or whose owner is dead; how many that were.
+
+        Args:
+            told: Is handed how each of them was closed, when all that is recorded and no lock is held.
         """
 
     def balances(self, scope: str | None = None) -> list[Balance]:

@@ -34,7 +34,7 @@ from solvent._operations import (
 from solvent._records import Balance, CallRecord, Entry, Kind
 from solvent.errors import IdConflict, ReservationClosed, ReservationNotFound, SolventError
 from solvent.stores._books import Books, balances_of
-from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal
+from solvent.stores._closing import CLOSED_BY, adjustment, booked_by, closing_call, closing_kind, refusal, tell
 from solvent.stores._known import NO_OVERRUN, About, Known, Reservation
 from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._lines import Journal, Line
@@ -182,6 +182,7 @@ class MemoryStore:
         plan, now_ns = known.plan, self._now_ns()
         if plan.is_windowed:
             plan.move(now_ns)
+        before = plan.standing()
         line = Line(
             at=now_ns,
             kind=kind,
@@ -196,13 +197,14 @@ class MemoryStore:
             call=call,
         )
         self._write(line, known, overrun)
-        return self._answer(id, known)
+        return self._answer(id, known, before)
 
-    def _answer(self, id: str, known: Reservation) -> Closed:
+    def _answer(self, id: str, known: Reservation, before: Sequence[Balance] = ()) -> Closed:
         return Closed(
             id=id,
             state=known.state,
             balances=known.plan.standing(),
+            before=before,
             overrun=known.overrun,
             run_total_nanodollars=known.run_total,
         )
@@ -258,7 +260,11 @@ class MemoryStore:
         self._write(line, operation)
         return Done(id=operation.id)
 
-    def expire(self) -> int:
+    def expire(self, told: Callable[[Closed], object] | None = None) -> int:
+        return tell(self._expire(), told)
+
+    def _expire(self) -> list[Closed]:
+        closed = []
         with self._lock:
             self._recover()
             now = self._clock.uptime_ns()
@@ -268,8 +274,9 @@ class MemoryStore:
                 booked = _ledger.expired(held, known.so_far)
                 overrun = _ledger.overruns(held, booked)
                 call = _ledger.expired_call(known.request.call, ended=self._now_ns())
-                self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
-            return len(due)
+                held_now, spent, above = -known.held, pack(booked), pack(overrun)
+                closed.append(self._close_as("expire", id, known, held_now, spent, above, overrun, call))
+        return closed
 
     def balances(self, scope: str | None = None) -> list[Balance]:
         with self._lock:

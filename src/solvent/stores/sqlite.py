@@ -40,7 +40,7 @@ from solvent.errors import (
     StoreUnavailable,
 )
 from solvent.stores._books import Plan
-from solvent.stores._closing import CLOSED_BY, Held, adjustment, booked_by, closing_call, closing_kind, refusal
+from solvent.stores._closing import CLOSED_BY, Held, adjustment, booked_by, closing_call, closing_kind, refusal, tell
 from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._owner import is_alive, this_process
 from solvent.stores._sqlite_file import SQLiteFile
@@ -221,6 +221,7 @@ class SQLiteStore:
         changes = (*columns_of(reserved), *columns_of(spent), *columns_of(above))
         head = (now_ns, kind, id, known.scope, plan.key, known.buckets)
         told = json_text(overrun) if overrun else None
+        before = plan.standing()
         self._insert(INSERT_CLOSING, *head, *changes, run_total, told, *call_row(call))
         plan.post(known.numbers, reserved + spent, spent, above)
         self._open.pop(id, None)
@@ -228,6 +229,7 @@ class SQLiteStore:
             id=id,
             state=CLOSED_BY[kind],
             balances=plan.standing(),
+            before=before,
             overrun=overrun,
             run_total_nanodollars=run_total,
         )
@@ -286,15 +288,15 @@ class SQLiteStore:
             tally.set_limit(account.meter, operation.limit)
         return Done(id=operation.id)
 
-    def expire(self) -> int:
+    def expire(self, told: Callable[[Closed], object] | None = None) -> int:
+        return tell(self._expire(), told)
+
+    def _expire(self) -> list[Closed]:
         with self._lock, self._file.mapped():
             if not self._due():  # Looked at without the gate: nearly always there is nothing to do.
-                return 0
+                return []
             with self._transaction():
-                due = self._due()
-                for id in due:
-                    self._expire_one(id, self._known(id))
-                return len(due)
+                return [self._expire_one(id, self._known(id)) for id in self._due()]
 
     def _due(self) -> list[str]:
         now = self._clock.uptime_ns()
@@ -305,13 +307,13 @@ class SQLiteStore:
         alive = {owner: is_alive(owner, clock=self._clock) for owner in {row[1] for row in rows}}
         return [id for id, owner, deadline in rows if deadline < now or not alive[owner]]
 
-    def _expire_one(self, id: str, known: _Reservation) -> None:
+    def _expire_one(self, id: str, known: _Reservation) -> Closed:
         booked = _ledger.expired(known.amounts, known.so_far)
         overrun = _ledger.overruns(known.amounts, booked)
         row = self._file.row(f"{SELECT_ENTRY} WHERE seq = ?", known.reserving)
         assert row is not None
         call = _ledger.expired_call(read_entry(row, Names(self._file.rows)).call, ended=self._now_ns())
-        self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
+        return self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
     def balances(self, scope: str | None = None) -> list[Balance]:
         with self._lock, self._file.mapped():

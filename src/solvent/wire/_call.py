@@ -63,6 +63,7 @@ class Call(Struct, frozen=True, kw_only=True):
         fixed: It can only be sent as it is, for its bytes are signed.
         usage_asked: A streamed reply will tell its usage because the caller asked for it.
         request: The decoded body. Never recorded.
+        stated: The program says itself what it can use: nobody else knows it.
     """
 
     format: str
@@ -88,9 +89,24 @@ class Call(Struct, frozen=True, kw_only=True):
     fixed: bool = False
     usage_asked: bool = True
     request: Mapping[str, Any] = field(default_factory=dict)
+    stated: "Stated | None" = None
 
     def __repr__(self) -> str:
         return f"Call({self.format}, {self.provider}, {self.model})"  # The body holds somebody's words.
+
+
+class Stated(Struct, frozen=True, kw_only=True):
+    """
+    What a program says that something of its own can use at most; ``None`` is what it does not say.
+
+    Attributes:
+        has_model: The call is of a model, which may have a price.
+    """
+
+    nanodollars: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    has_model: bool = False
 
 
 class Asked(Struct, frozen=True):

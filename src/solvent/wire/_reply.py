@@ -162,14 +162,19 @@ class BodyReader:
         return chunk
 
     def finish(self) -> Reading:
-        reply = self._reply
         if self._size > REPLY_BYTES_MAX:
-            reply.problem = f"the reply is above {REPLY_BYTES_MAX} bytes"
-        else:
-            body = mapping(reply.decoded(b"".join(self._chunks)))
-            if body.get("error") or reply.status >= 400:
-                reply.add_error(body.get("error") if isinstance(body.get("error"), dict) else body)
-            reply.body(body)
+            self._reply.problem = f"the reply is above {REPLY_BYTES_MAX} bytes"
+            return self._reply.reading(complete=True)
+        return self.read(mapping(self._reply.decoded(b"".join(self._chunks))))
+
+    def read(self, body: Mapping[str, Any]) -> Reading:
+        """
+        What a body says that is decoded already.
+        """
+        reply = self._reply
+        if body.get("error") or reply.status >= 400:
+            reply.add_error(body.get("error") if isinstance(body.get("error"), dict) else body)
+        reply.body(body)
         return reply.reading(complete=True)
 
 

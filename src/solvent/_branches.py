@@ -1,0 +1,102 @@
+"""
+What is decided before code begins: whether it may be nested so deep, and how many branches it may have.
+"""
+
+from solvent import _ladder
+from solvent._admit import Authorizer
+from solvent._attempt import TTL_SECONDS, Flow
+from solvent._booking import DONE
+from solvent._calls import Calls
+from solvent._clock import Clock, utc
+from solvent._decide import standing
+from solvent._ladder import Charges
+from solvent._limits import Scope
+from solvent._operations import Refusal, Reserve, Settle, TopUp
+from solvent._records import BRANCHES, Account, CallRecord
+from solvent._standings import Look
+from solvent.errors import BudgetExceeded, SolventError
+from solvent.events import LimitPassed
+
+
+class Branches:
+    """
+    The flows of scopes that are entered, and of fan-outs.
+    """
+
+    def __init__(self, calls: Calls, authorizer: Authorizer, clock: Clock) -> None:
+        self._calls = calls
+        self._authorizer = authorizer
+        self._clock = clock
+
+    def enter(self, id: str, scope: Scope, began: float, is_tool: bool) -> Flow[None]:
+        """
+        Refuse to begin what could make no call: it would be nested too deep, or its time is over; and a tool once
+        models asked for more of them than they may.
+        """
+        found = self._authorizer.on_path(scope)
+        errors = [error for on_exceed, error in found.passed if on_exceed == "block"]
+        if is_tool and not errors:
+            errors = yield from self._too_many_tools(scope)
+        for error in errors[:1]:
+            yield from self._calls.refuse(id, scope, CallRecord(started=self._clock.now_ns()), error, began)
+            raise error
+
+    def _too_many_tools(self, scope: Scope) -> Flow[list[BudgetExceeded]]:
+        for place, limit in self._authorizer.limits.of(scope):
+            if limit.meter == "tool_calls":
+                account = Account(place, limit.meter, limit.window_key)
+                found = {balance.account: balance for balance in (yield Look(place))}
+                balance = standing(account, limit, found)
+                if balance.limit is not None and balance.spent > balance.limit:
+                    now = utc(self._clock.now_ns())
+                    return [_ladder.exceeded(balance, requested=1, source=limit.source, now=now)]
+        return []
+
+    def top_up(self, more: TopUp) -> Flow[None]:
+        yield more
+        self._calls.wake((more.account,))
+
+    def open(self, id: str, scope: Scope, count: int, began: float) -> Flow[bool]:
+        """
+        Set a fan-out's branches aside; whether a limit counts them.
+        """
+        rules = self._authorizer.limits.rules(scope)
+        blocking, watched = [
+            tuple([(place, limit) for place, limit in limits if limit.meter == "branches"])
+            for limits in (rules.blocking, rules.watched)
+        ]
+        if not blocking and not watched:
+            return False
+        charges, amounts = Charges.on(scope, blocking, (), watched), {"branches": count}
+        record = CallRecord(format=BRANCHES, started=self._clock.now_ns(), decision="admitted")
+        answer = yield Reserve(
+            id=id, scope=str(scope), terms=charges.terms, amounts=amounts, ttl_seconds=TTL_SECONDS, call=record
+        )
+        now = utc(self._clock.now_ns())
+        if isinstance(answer, Refusal):
+            error = _ladder.exceeded(
+                answer.balance,
+                requested=count,
+                source=charges.source(answer.balance),
+                now=now,
+                open_count=answer.open_count,
+            )
+            yield from self._calls.refuse(id, scope, record, error, began)
+            raise error
+        self._calls.open[id] = scope
+        for limit, balance in charges.passed(answer.balances, amounts):
+            error = _ladder.exceeded(balance, requested=count, source=limit.source, now=now)
+            self._calls.notify(LimitPassed(id=id, scope=str(scope), on_exceed=limit.on_exceed, error=error))
+        return True
+
+    def close(self, id: str, started: int) -> Flow[None]:
+        """
+        Book the branches that were started; the others are given back.
+        """
+        self._calls.open.pop(id, None)
+        record = CallRecord(format=BRANCHES, ended=self._clock.now_ns(), status=DONE)
+        operation = Settle(id=id, actual={"branches": started}, call=record)
+        try:
+            self._calls.alerts.booked((yield operation))
+        except SolventError as error:
+            self._calls.not_booked(operation, error)

@@ -1,0 +1,135 @@
+"""
+Where a program's policy is: the file that it is given, else the user's own with the one of the current folder.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from solvent.errors import SettingsError
+from solvent.policy import Policy
+from solvent.prices import OwnPrice, Prices
+
+FILE = "solvent.yaml"
+VARIABLE = "SOLVENT_POLICY"
+
+
+def policy_in_force(
+    given: Path | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+    prices: Mapping[str, OwnPrice] = MappingProxyType({}),
+) -> Policy:
+    """
+    The policy that holds: that of the file which is given, else of the one that ``SOLVENT_POLICY`` names, else of the
+    user's own file, which the one in the current folder may tighten. An empty policy, where there is none of these.
+
+    Args:
+        folder: The current one, unless given.
+        prices: Given beside it, by flags; they win over those of files.
+
+    Raises:
+        SettingsError: A file cannot be read, or says something that is not understood, or that it may not say.
+    """
+    return PolicyFiles.of(given, environ=environ, folder=folder).read(prices)
+
+
+class PolicyFiles(Struct, frozen=True, kw_only=True):
+    """
+    The files that a policy may be in, whether they are there or not.
+
+    Attributes:
+        named: By an option or by ``SOLVENT_POLICY``; it is then the only one, and has to be there.
+        own: The user's.
+        folders: That of the current folder.
+    """
+
+    named: Path | None = None
+    own: Path | None = None
+    folders: Path | None = None
+
+    @staticmethod
+    def of(
+        given: Path | None = None, *, environ: Mapping[str, str] = os.environ, folder: Path | None = None
+    ) -> "PolicyFiles":
+        name = environ.get(VARIABLE)
+        if given is not None or name:
+            return PolicyFiles(named=given or Path(name or ""))
+        if name is not None:
+            return PolicyFiles()  # Set to nothing: to go without any.
+        import platformdirs
+
+        return PolicyFiles(own=platformdirs.user_config_path("solvent") / FILE, folders=(folder or Path()) / FILE)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """
+        Where to look, the user's own file first.
+        """
+        return tuple([path for path in (self.named, self.own, self.folders) if path is not None])
+
+    def read(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
+        """
+        Raises:
+            SettingsError: One of them cannot be read, or says something that is not understood, or that it may not say.
+        """
+        own, folders = _there(self.own), _there(self.folders)
+        if own is not None and folders is not None and _is_same(own, folders):
+            folders = None  # The user's own folder is the current one.
+        if self.named is None and own is None and folders is None:
+            if prices:
+                Prices.load(prices).check()
+            return Policy(prices=prices)
+        from solvent.policy._folder import tightened  # These need a YAML reader, which most programs do not.
+        from solvent.policy._read import Reader, read_policy
+
+        if self.named is not None:
+            return read_policy(self.named, prices=prices)
+        policy = Policy(prices=prices) if own is None else read_policy(own, prices=prices, name=shown(own))
+        if folders is None:
+            return policy
+        return tightened(policy, Reader(folders), own="" if self.own is None else shown(self.own))
+
+
+def told_files(policy: Policy) -> str:
+    """
+    The files that a policy was read from, as people write them; nothing, where it was read from none.
+    """
+    return ", tightened by ".join(shown(Path(file)) for file in policy.files)
+
+
+def shown(path: Path) -> str:
+    """
+    A path as people write it.
+    """
+    home = os.path.expanduser("~")
+    text = str(path)
+    return f"~{text.removeprefix(home)}" if text.startswith(home + os.sep) else text
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # Who reads it will say what is wrong with it.
+        return False
+
+
+def _there(path: Path | None) -> Path | None:
+    """
+    The path, if there is something, be it only a link that leads nowhere. What is in a folder that this user may not
+    enter, such as the home of who started it by another name, is not for them.
+    """
+    if path is None:
+        return None
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise SettingsError(where=str(path), expected="a policy file that can be read, or none", got=got) from error
+    return path
