@@ -59,6 +59,11 @@ FOUND = {
         ("solvent.yaml:2",),
         "budgets:\n  run:*: {usd: {limit: 0, on_exceed: log}}\n",
     ),
+    "one_run": (
+        "budgets:\n  run:triage: {usd: 0.50}\n",
+        ("solvent.yaml:2",),
+        "budgets:\n  run:triage-*: {usd: 0.50}\n  run:nightly: {usd: 20/day}\n",
+    ),
     "fallback_idle": (
         "budgets:\n  run:*: {calls: 9}\nfallback: [{from: gpt-4o, to: gpt-4o-mini}]\n",
         (),
@@ -116,10 +121,10 @@ def test_contradictions_come_before_notes(read):
 
 
 def test_a_narrower_entry_that_would_allow_more_is_told_why_it_does_not(read):
-    (one,) = read("budgets:\n  run:*: {usd: 2.00}\n  run:nightly: {usd: 20.00}\n")
+    (one,) = read("budgets:\n  run:*: {usd: 2.00}\n  run:nightly-*: {usd: 20.00}\n")
 
     assert one.what == (
-        "run:nightly: the limit of $20.00 never decides: run:* refuses first, at $2.00. "
+        "run:nightly-*: the limit of $20.00 never decides: run:* refuses first, at $2.00. "
         "Every entry that matches a scope applies, so a narrower one allows no more."
     )
     assert one.mend == "set it lower than that, raise the other one (solvent.yaml:2), or leave it out"
@@ -138,6 +143,10 @@ def test_of_two_that_only_tell_the_larger_is_told_of(read):
     )
 
     assert "of two that only tell of one account the smaller one does, $1.00" in one.what
+
+
+def test_a_run_of_one_name_may_stand_beside_those_that_a_budget_opens(read):
+    assert read("budgets:\n  run:triage: {usd: 0.50}\n  run:triage-*: {usd: 0.50}\n") == []
 
 
 def test_two_spellings_of_a_scope_are_one(read):
@@ -191,6 +200,18 @@ def test_a_day_of_a_scope_that_every_run_has_anew_is_told_of(read, pattern):
     )
 
 
+def test_a_day_that_never_decides_is_told_of_once(read):
+    found = read("budgets:\n  run:*: {usd: 2.00}\n  agent:x: {usd: 20/day}\n")
+
+    assert [one.kind for one in found] == ["never_decides"]
+
+
+def test_a_day_of_another_meter_over_all_runs_is_another_matter(read):
+    found = read("budgets:\n  run:*: {usd: 20/day}\n  org:acme: {tokens: 5M/day}\n")
+
+    assert [one.kind for one in found] == ["each_run_anew"]
+
+
 @pytest.mark.parametrize("shrink", ["", "shrink: off\n"])
 def test_tokens_below_the_least_output_are_told_of_only_where_outputs_are_cut(read, shrink):
     found = read(f"budgets:\n  run:*: {{tokens: 1023}}\ncall: {{output_tokens: 1024}}\n{shrink}")
@@ -198,18 +219,19 @@ def test_tokens_below_the_least_output_are_told_of_only_where_outputs_are_cut(re
     assert [one.kind for one in found] == (["never_decides"] if shrink else ["never_decides", "below_the_least_output"])
 
 
-def test_a_file_in_the_folder_tightens_without_contradicting_the_users_own(tmp_path, monkeypatch):
+def test_of_two_files_each_contradicts_itself_alone(tmp_path, monkeypatch):
     own, folder = tmp_path / "config" / "solvent", tmp_path / "project"
     own.mkdir(parents=True)
     folder.mkdir()
     monkeypatch.setattr("platformdirs.user_config_path", lambda _: own)
     (own / "solvent.yaml").write_text("budgets:\n  run:*: {usd: 5.00, calls: 9}\ncall: {tokens: 5k}\n")
-    (folder / "solvent.yaml").write_text("budgets:\n  run:*: {usd: 2.00, calls: 9}\ncall: {tokens: 4k}\n")
-    assert contradictions(policy_in_force(environ={}, folder=folder)) == []
+    for usd in ("2.00", "7.00"):
+        (folder / "solvent.yaml").write_text(f"budgets:\n  run:*: {{usd: {usd}, calls: 9}}\ncall: {{tokens: 4k}}\n")
+        assert contradictions(policy_in_force(environ={}, folder=folder)) == []
 
-    (folder / "solvent.yaml").write_text("budgets:\n  run:*: {usd: 7.00}\n")
+    (folder / "solvent.yaml").write_text("budgets:\n  run:*: {usd: [1.00, 7.00]}\n")
     (one,) = contradictions(policy_in_force(environ={}, folder=folder))
-    assert one.what == "run:*: the limit of $7.00 never decides: run:* refuses first, at $5.00."
+    assert one.what == "run:*: the limit of $7.00 never decides: run:* refuses first, at $1.00."
 
 
 def test_the_rate_card_is_looked_at_only_for_amounts_that_need_it():

@@ -170,14 +170,22 @@ def test_dollars_of_every_run_without_any_of_all_runs_are_enforced_in_part(read)
 
 
 def test_a_line_keeps_what_stands_there_already(read):
-    policy = read("budgets:\n  run:*: {usd: {limit: 3.50, on_exceed: warn}, calls: [40/minute, 2k/hour]}\n")
+    policy = read("budgets:\n  run:*: {usd: {limit: 1.50, on_exceed: warn}, calls: [40/minute, 2k/hour]}\n")
     lines = {hole.closing[1].meter: (hole.where, hole.line) for hole in holes(policy)}
 
-    assert lines["usd"] == ("in run:* (solvent.yaml:2)", "usd: [{limit: 3.50, on_exceed: warn}, 3.50]")
+    assert lines["usd"] == ("in run:* (solvent.yaml:2)", "usd: [{limit: 1.50, on_exceed: warn}, 2.00]")
     assert lines["calls"] == (
         "in run:* (solvent.yaml:2)",
         "calls: [40/minute, 2k/hour, 2k]",
     )  # No less than those of an hour.
+
+
+def test_a_line_leaves_out_what_only_tells_of_what_it_refuses(read):
+    policy = read("budgets:\n  run:*: {usd: {limit: 3.50, on_exceed: warn}}\n")
+
+    assert {hole.line for hole in holes(policy) if hole.closing[0] == "run:*" and hole.closing[1].meter == "usd"} == {
+        "usd: 3.50"
+    }
 
 
 def test_an_amount_contradicts_none_that_the_policy_has(read):
@@ -186,6 +194,12 @@ def test_an_amount_contradicts_none_that_the_policy_has(read):
 
     assert amounts["run:*", "retries"] == 10  # Not 20, for a retry is a call.
     assert amounts["run:*", "usd"] == 9 * 10**9  # Not 2.00, for an agent may use more.
+
+
+def test_an_amount_of_tokens_is_no_less_than_an_output_is_cut_to(read):
+    (line,) = [hole.line for hole in holes(read("shrink: {output_tokens_min: 20k}\n")) if "output" in hole.line]
+
+    assert line == "call: {output_tokens: 20k}"
 
 
 @st.composite

@@ -671,7 +671,9 @@ def refused(tmp_path):
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(SettingsError) as error:
             read_policy(path)
-        return str(error.value).replace(f"{tmp_path}/", "")
+        said = str(error.value)
+        assert said.startswith(f"{tmp_path}/solvent.yaml")
+        return said.removeprefix(f"{tmp_path}/")
 
     return refused
 
@@ -699,13 +701,12 @@ def test_what_is_too_large_is_told_and_not_shown(refused):
     assert len(refused(f"{'x' * 1_000}: 1")) < 500
 
 
-@pytest.mark.parametrize("part", ["[", "{a: ", "- ", "? ", "[{a: "])
-@pytest.mark.parametrize("start", ["", "budgets: "])
-def test_what_is_nested_without_end_is_refused_at_once(refused, start, part):
+@pytest.mark.parametrize("part", ["[", "{a: ", "- ", "? ", "[{a: ", "budgets: ["])
+def test_what_is_nested_without_end_is_refused_at_once(refused, part):
+    text = (part * 1_000_000)[:1_000_000]
     began = time.process_time()
-    said = refused((start + part * 1_000_000)[:1_000_000])
+    assert refused(text) == "solvent.yaml:1: expected at most 16 levels, one in the other"
     assert time.process_time() - began < 2
-    assert "levels, one in the other" in said or "- item" in said
 
 
 def test_what_editors_add_to_a_file_is_no_fault(tmp_path):

@@ -2,7 +2,7 @@
 What ``solvent check`` found, drawn for people.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import TextIO
@@ -15,7 +15,7 @@ from solvent.policy._contradictions import Finding
 from solvent.policy._coverage import LAYERS, Cell, Hole, Layer, Type, together
 from solvent.policy._explain import Applied, Explained, State
 from solvent.policy._find import shown as shown_path
-from solvent.policy._outranked import CALL, limits_of
+from solvent.policy._outranked import limits_of
 from solvent.policy._words import shown
 from solvent.report._pen import Pen
 
@@ -31,14 +31,14 @@ _MEANINGS: Mapping[Cell, str] = {
     "not applicable": "does not apply",
 }
 _COLORS: Mapping[Cell, str] = {"blocks": "green", "some": "yellow", "tells": "yellow", "not applicable": "dim"}
-_STATE_HEAD = ["limit", "here", "of", "entry", "from"]
+_STATE_HEAD = ["limit", "here", "entry", "from"]
 _STATES: Mapping[State, str] = {
     "decides": "the smallest of its meter and window, and the first that a call here alone can meet",
     "holds": "larger, and of a wider scope, from which others spend as well",
     "never": "another one always refuses before it",
     "tells": "refuses nothing (`on_exceed: warn` or `log`)",
 }
-_FIRST = 10  # Columns of a budget type's name.
+_FIRST = 9  # Columns of a budget type's name.
 
 
 class Findings(Struct, frozen=True, kw_only=True):
@@ -65,51 +65,50 @@ def write(stream: TextIO, draw: Callable[[Pen, int | None], Sequence[str]], *, e
 
 
 def findings_lines(findings: Findings, pen: Pen, width: int | None) -> list[str]:
-    policy = findings.policy
-    lines = [_title(pen, *_files(policy)), "", *_limits(policy, pen, width), "", *_coverage(findings, pen, width)]
-    if findings.holes:
-        lines += ["", pen.paint("yellow", f"open: {_patterns_count(findings.holes)}")]
-    for pattern in dict.fromkeys(hole.pattern for hole in findings.holes):
-        lines += _open(pattern, [hole for hole in findings.holes if hole.pattern == pattern], pen, width)
-    if len(findings.holes) > 1:
-        lines += ["", "to close all of them"]
-        for where, line in together(policy, findings.holes):
-            lines += _to_write(where, line, pen, width, indent=2)
-    for name, color, found in (
-        ("contradictions", "red", findings.contradictions),
-        ("notes", "yellow", findings.notes),
-    ):
-        if found:
-            lines += ["", pen.paint(color, f"{name}: {len(found)}")]
-        for one in found:
-            lines += _finding(one, pen, width)
+    blocks = [
+        _title(pen, width, *_files(findings.policy)),
+        _limits(findings.policy, pen, width),
+        _coverage(findings, pen, width),
+        _open(findings, pen, width),
+        _closing(findings, pen, width),
+        _found("contradictions", "red", findings.contradictions, pen, width),
+        _found("notes", "yellow", findings.notes, pen, width),
+    ]
     if not findings.contradictions and not findings.holes:
-        lines += ["", pen.paint("green", "no failure pattern is open, and nothing contradicts")]
-    return lines
+        blocks.append([pen.paint("green", "no failure pattern is open, and nothing contradicts")])
+    return _apart(blocks)
 
 
 def explained_lines(explained: Explained, policy: Policy, pen: Pen, width: int | None) -> list[str]:
-    lines = [_title(pen, explained.scope, *_files(policy)), ""]
-    if explained.limits:
-        rows = [_STATE_HEAD, *([pen.plain(cell) for cell in _applied(one)] for one in explained.limits)]
-        table = fitted(rows, right=(), least=(2,), width=_inner(width))
-        lines += ["limits, the widest scope first", *_indented(table), ""]
-        states = [state for state in _STATES if any(one.state == state for one in explained.limits)]
-        for state in states:
-            lines += _text(f"{state}: {_STATES[state]}", width, indent=2)
-    else:
-        entries = ", ".join(dict.fromkeys(pattern for pattern, _ in limits_of(policy))) or "none"
-        lines += _text(pen.plain(f"No limit applies to a call there. The policy's entries: {entries}."), width)
-    if explained.ask_for:
-        hint = f"A program's calls are those of a run, and its limits hold too: --explain {explained.ask_for}"
-        lines += ["", *_text(pen.plain(hint), width)]
+    hint = f"A program's calls are those of a run, and its limits hold too: --explain {explained.ask_for}"
     rows = [[name, pen.plain(text)] for name, text in explained.rules]
-    named = [["" if at and rows[at - 1][0] == name else name, text] for at, (name, text) in enumerate(rows)]
-    return [*lines, "", "besides", *_indented(fitted(named, right=(), width=_inner(width)))]
+    rows = [["" if at and rows[at - 1][0] == name else name, text] for at, (name, text) in enumerate(rows)]
+    blocks = [
+        _title(pen, width, explained.scope, *_files(policy)),
+        *(_explained(explained.limits, pen, width) if explained.limits else [_nothing(policy, pen, width)]),
+        _text(pen.plain(hint), width) if explained.ask_for else [],
+        ["besides", *_indented(fitted(rows, right=(), width=_inner(width)))],
+    ]
+    return _apart(blocks)
 
 
-def _title(pen: Pen, *names: str) -> str:
-    return f"{pen.paint('bold', 'Solvent check')}{pen.dot}{pen.dot.join(map(pen.plain, names))}"
+def _explained(limits: Sequence[Applied], pen: Pen, width: int | None) -> list[list[str]]:
+    rows = [_STATE_HEAD, *([pen.plain(cell) for cell in _applied(one)] for one in limits)]
+    states = [state for state in _STATES if any(one.state == state for one in limits)]
+    return [
+        ["limits, the widest scope first", *_indented(fitted(rows, right=(), width=_inner(width)))],
+        [line for state in states for line in _text(f"{state}: {_STATES[state]}", width, indent=2)],
+    ]
+
+
+def _nothing(policy: Policy, pen: Pen, width: int | None) -> list[str]:
+    entries = ", ".join(dict.fromkeys(pattern for pattern, _ in limits_of(policy))) or "none"
+    return _text(pen.plain(f"No limit applies to a call there. The policy's entries: {entries}."), width)
+
+
+def _title(pen: Pen, width: int | None, *names: str) -> list[str]:
+    first, *rest = pen.joined(["Solvent check", *map(pen.plain, names)], _columns(width))
+    return [first.replace("Solvent check", pen.paint("bold", "Solvent check"), 1), *rest]
 
 
 def _files(policy: Policy) -> list[str]:
@@ -138,9 +137,11 @@ def _limits(policy: Policy, pen: Pen, width: int | None) -> list[str]:
 def _coverage(findings: Findings, pen: Pen, width: int | None) -> list[str]:
     marks = _ASCII if pen.ascii else _MARKS
     heads = [[layer, ", ".join(f"{kind}:" for kind in kinds)] for layer, kinds in LAYERS.items()]
-    widths = [max(map(len, head)) + 2 for head in heads]
+    if _FIRST + sum(len(max(head, key=len)) + 2 for head in heads) > _columns(width):
+        heads = [head[:1] for head in heads]
+    widths = [len(max(head, key=len)) + 2 for head in heads]
     lines = ["coverage"]
-    for line, color in ((0, "bold"), (1, "dim")):
+    for line, color in enumerate(["bold", "dim"][: len(heads[0])]):
         cells = "".join(f"{head[line]:<{size}}" for head, size in zip(heads, widths, strict=True))
         lines.append(f"  {'':<{_FIRST}}{pen.paint(color, cells.rstrip())}")
     for type, cells_of in findings.coverage.items():
@@ -149,26 +150,42 @@ def _coverage(findings: Findings, pen: Pen, width: int | None) -> list[str]:
             row += pen.paint(_COLORS.get(cell, ""), marks[cell]) + " " * (size - len(marks[cell]))
         lines.append(row.rstrip())
     meanings = [f"{marks[cell]} {meaning}" for cell, meaning in _MEANINGS.items()]
-    return [*lines, "", *_indented(pen.joined(meanings, _inner(width) or WIDTH_PIPED))]
+    return [*lines, "", *_indented(pen.joined(meanings, _columns(width) - 2))]
 
 
-def _finding(one: Finding, pen: Pen, width: int | None) -> Iterator[str]:
-    if one.where:
-        yield f"  {pen.paint('bold', pen.plain(', '.join(one.where)))}"
-    yield from _text(pen.plain(one.what), width, indent=4)
-    yield from _text(pen.plain(f"to go on: {one.mend}"), width, indent=4)
+def _open(findings: Findings, pen: Pen, width: int | None) -> list[str]:
+    """
+    The failure patterns, each with all that is open of it.
+    """
+    by_pattern: dict[str, list[str]] = {}
+    for hole in findings.holes:
+        lines = by_pattern.setdefault(hole.pattern, [f"  {pen.paint('bold', hole.pattern)}"])
+        lines += _text(pen.plain(hole.what), width, indent=4)
+        lines += _to_write(f"to close it, {hole.where}", hole.line, pen, width, indent=4)
+    count = "1 failure pattern" if len(by_pattern) == 1 else f"{len(by_pattern)} failure patterns"
+    head = [pen.paint("yellow", f"open: {count}")] if by_pattern else []
+    return head + [line for lines in by_pattern.values() for line in lines]
 
 
-def _patterns_count(holes: Sequence[Hole]) -> str:
-    count = len({hole.pattern for hole in holes})
-    return "1 failure pattern" if count == 1 else f"{count} failure patterns"
+def _closing(findings: Findings, pen: Pen, width: int | None) -> list[str]:
+    if len(findings.holes) < 2:
+        return []
+    lines = together(findings.policy, findings.holes)
+    return [
+        "to close all of them",
+        *(line for where, text in lines for line in _to_write(where, text, pen, width, indent=2)),
+    ]
 
 
-def _open(pattern: str, holes: Sequence[Hole], pen: Pen, width: int | None) -> Iterator[str]:
-    yield f"  {pen.paint('bold', pattern)}"
-    for hole in holes:
-        yield from _text(hole.what, width, indent=4)
-        yield from _to_write(f"to close it, {hole.where}", hole.line, pen, width, indent=4)
+def _found(name: str, color: str, found: Sequence[Finding], pen: Pen, width: int | None) -> list[str]:
+    head = [pen.paint(color, f"{name}: {len(found)}")] if found else []
+    return head + [line for one in found for line in finding_lines(one, pen, width)]
+
+
+def finding_lines(one: Finding, pen: Pen, width: int | None) -> list[str]:
+    where = [f"  {pen.paint('bold', pen.plain(', '.join(one.where)))}"] if one.where else []
+    what, mend = (_text(pen.plain(text), width, indent=4) for text in (one.what, f"to go on: {one.mend}"))
+    return where + what + mend
 
 
 def _to_write(where: str, line: str, pen: Pen, width: int | None, *, indent: int) -> list[str]:
@@ -182,9 +199,10 @@ def _to_write(where: str, line: str, pen: Pen, width: int | None, *, indent: int
 
 
 def _applied(one: Applied) -> list[str]:
-    place = "each call" if one.place == CALL else one.place.rpartition("/")[2]
+    place = one.place.rpartition("/")[2]
+    entry = one.pattern if one.pattern.rpartition("/")[2] == place else f"{one.pattern} ({place})"
     before = "" if one.instead is None else f"; before it {shown(one.instead)}, {one.instead.source}"
-    return [shown(one.limit), one.state, place, one.pattern, f"{one.limit.source}{before}"]
+    return [shown(one.limit), one.state, entry, f"{one.limit.source}{before}"]
 
 
 def _text(text: str, width: int | None, *, indent: int = 0) -> list[str]:
@@ -208,6 +226,14 @@ def _columns(width: int | None) -> int:
 
 def _inner(width: int | None) -> int | None:
     return None if width is None else max(width, WIDTH_MIN) - 2
+
+
+def _apart(blocks: Sequence[Sequence[str]]) -> list[str]:
+    """
+    What has something to say, with an empty line between.
+    """
+    told = [block for block in blocks if block]
+    return [line for at, block in enumerate(told) for line in (*([""] if at else []), *block)]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

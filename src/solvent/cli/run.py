@@ -173,6 +173,7 @@ def _of_the_outer_run(*options: object) -> list[str]:
 
 
 def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str]) -> int:
+    from solvent.run._inside import inside
     from solvent.run._session import continued
     from solvent.run._session import run as run_session
     from solvent.stores import open_store
@@ -187,6 +188,8 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
         settings = below(settings, environ)
     ledger = Ledger(open_store(settings.ledger))
     try:
+        if outer is None:
+            settings = inside(settings, ledger.store, environ)
         settings = continued(settings, ledger)
         if outer is None:
             if not settings.quiet:

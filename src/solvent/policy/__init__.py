@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from solvent._limits import PATH_METERS, SECOND_NS, Limit, OnExceed, Scope, matches
 from solvent.policy._alert import Alert
 from solvent.policy._fallback import Fallback
-from solvent.prices import OwnPrice
+from solvent.prices import OwnPrice, Prices
 
 WAIT_SECONDS = 30.0
 SHRINK_TOKENS_MIN = 1_024
@@ -84,8 +84,10 @@ class Rules(Struct, frozen=True, kw_only=True):
         checked: Limits that have no account: ``depth`` and ``seconds``; of several times the one that is over first.
         began_ns: When the time of a limit in ``checked`` began; of a scope that nobody opened it is not in here.
         fallback: By the model that is asked for; the innermost scope's word counts, and of one scope the last one's.
-        wait_seconds: How long a call may wait for room, by the same word; ``None`` asks the policy.
+        wait_seconds: How long a call may wait for room, by the same word, or the policy's.
         shares: By the scopes on the path, the shares of their limits at which somebody is told, the smallest first.
+        policy: The one that was in force.
+        prices: The rate card with its prices; ``None`` where nobody said.
     """
 
     blocking: tuple[tuple[str, Limit], ...] = ()
@@ -93,8 +95,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     checked: tuple[tuple[str, Limit], ...] = ()
     began_ns: Mapping[tuple[str, Limit], int] = MappingProxyType({})
     fallback: Mapping[str, Fallback] = MappingProxyType({})
-    wait_seconds: float | None = None
+    wait_seconds: float = WAIT_SECONDS
     shares: Mapping[str, tuple[Fraction, ...]] = MappingProxyType({})
+    policy: Policy = field(default_factory=Policy)
+    prices: Prices | None = None
 
 
 class Opening(Struct, frozen=True):
@@ -119,10 +123,13 @@ class LimitsInForce:
 
     A scope may be open several times at once, such as a run that two threads go on with; all that each of its openings
     put in force holds then. Any thread may open, close and look.
+
+    Args:
+        prices: The rate card with the policy's prices, for those who price by what is in force.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, prices: Prices | None = None) -> None:
+        self._given = policy, prices
         self._opened: dict[str, tuple[Opening, ...]] = {}  # The last one at the end.
         self._closed: deque[tuple[str, Opening]] = deque()
         self._by_scope: dict[str, Rules] = {}
@@ -150,6 +157,20 @@ class LimitsInForce:
             self._opened[key] = (*self._opened.get(key, ()), opening)
             self._by_scope = {}
         return opening
+
+    @property
+    def policy(self) -> Policy:
+        return self._given[0]
+
+    def follow(self, policy: Policy) -> None:
+        """
+        Have another policy in force from now on. What is open stays so, and its time goes on; whoever was told the
+        rules of before goes on by them.
+        """
+        prices = Prices.load(policy.prices)
+        with self._lock:
+            self._given = policy, prices
+            self._by_scope = {}
 
     def close(self, scope: Scope, opening: Opening) -> None:
         """
@@ -203,18 +224,19 @@ class LimitsInForce:
             self._by_scope = {}
 
     def _find(self, scope: Scope) -> Rules:
+        policy, prices = self._given
         smallest: dict[tuple[str, str, str, bool], tuple[Limit, int | None]] = {}
-        fallback = {step.model: step for step in self._policy.fallback}
-        wait_seconds = None
+        fallback = {step.model: step for step in policy.fallback}
+        wait_seconds = policy.wait_seconds
         shares = {}
-        at = self._policy.alert.at if self._policy.alert is not None else ()
+        at = policy.alert.at if policy.alert is not None else ()
         for part in scope.path():
             openings = self._opened.get(str(part), ())
             wanted = {*at, *(share for opening in openings for share in opening.alert)}
             if wanted:
                 shares[str(part)] = tuple(sorted(wanted))
             first_ns = min([opening.began_ns for opening in openings], default=None)
-            found = [(limit, first_ns) for pattern, limit in self._policy.budgets if matches(pattern, part)]
+            found = [(limit, first_ns) for pattern, limit in policy.budgets if matches(pattern, part)]
             for opening in openings:
                 fallback.update({step.model: step for step in opening.fallback})
                 wait_seconds = wait_seconds if opening.wait_seconds is None else opening.wait_seconds
@@ -234,6 +256,8 @@ class LimitsInForce:
             fallback=fallback,
             wait_seconds=wait_seconds,
             shares=shares,
+            policy=policy,
+            prices=prices,
         )
 
 

@@ -9,6 +9,14 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+VARIABLE_NAME = "[A-Za-z_][A-Za-z0-9_]{0,127}"
+# Not all that is asked of an address, but what a pattern can say of it.
+WEBHOOK = (
+    r"(?=[!-\[\]-~]{1,2048}$)"
+    r"(?:https://[^/?#@]+|http://(?:localhost|127\.[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]*)?)"
+    r"(?:[/?][^#]*)?"
+)
+
 
 class Alert(Struct, frozen=True, kw_only=True):
     """
@@ -48,7 +56,7 @@ def variable(text: str) -> str:
     Raises:
         ValueError: It is none; what it is may be the secret itself, so it is not said.
     """
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", text):
+    if not re.fullmatch(VARIABLE_NAME, text):
         raise ValueError(
             "secret_env must be the name of an environment variable such as ALERT_SECRET, got something else"
         )
@@ -63,7 +71,7 @@ def _problem(text: str) -> str | None:
         host, _ = url.hostname, url.port
     except ValueError:
         return "one whose host or port is none"
-    if url.scheme not in ("http", "https"):
+    if not text.startswith(("https://", "http://")):
         return "one that does not begin with https:// or http://"
     if "@" in url.netloc:
         return "one with a user's name or a password"
@@ -73,6 +81,8 @@ def _problem(text: str) -> str | None:
         return "one with a fragment (`#`)"
     if url.scheme == "http" and not _is_loopback(host):
         return "plain http to another machine"
+    if url.scheme == "http" and host not in url.netloc:
+        return "one with a host in capitals"
     return None
 
 

@@ -29,6 +29,7 @@ CONTRADICTIONS = {
 }
 NOTES = {
     "forbids": "an amount of 0 for some scopes, or for what costs or writes something",
+    "one_run": "limits of the run of one name, which a budget of that name is not",
     "fallback_idle": "a fallback, and no limit of money or tokens that could lead to it",
     "loops_go_on": "loops that are told of, and no limit that ends one",
     "alert_idle": "an alert, and no limit that it could tell of",
@@ -75,7 +76,7 @@ def contradictions(policy: Policy, *, find_cheapest: Callable[[Policy], Cheapest
         found += _alone(placed, policy, find_cheapest)
         if outranking(placed, limits) is None:
             found += _each_run_anew(placed, limits)
-    found += _idle(policy, limits)
+    found += [*_one_run(limits), *_idle(policy, limits)]
     return sorted(found, key=lambda finding: finding.is_note)
 
 
@@ -97,8 +98,8 @@ def _key(limit: Limit) -> tuple[str, str, int, bool]:
 
 def _never_decide(policy: Policy, limits: Sequence[Placed]) -> Iterator[Finding]:
     for pattern, limit in limits:
-        # A file in the current folder is there to tighten the user's own.
-        others = [other for other in limits if _file(other[1], policy) <= _file(limit, policy)]
+        # One file contradicts itself; that of a folder and the user's own need not know of each other.
+        others = [other for other in limits if _file(other[1], policy) == _file(limit, policy)]
         found = outranking((pattern, limit), others)
         if found is None or _forbids_all(found):  # That one is told of by itself.
             continue
@@ -213,6 +214,24 @@ def _is_new_with_each_run(pattern: str) -> bool:
     if runs:
         return runs[0].endswith("*")
     return segments[0][0] in ("agent", "step")
+
+
+def _one_run(limits: Sequence[Placed]) -> Iterator[Finding]:
+    by_pattern: dict[str, list[Limit]] = {}
+    for pattern, limit in limits:
+        by_pattern.setdefault(pattern, []).append(limit)
+    for pattern, own in by_pattern.items():
+        name = pattern.rpartition("run:")[2]
+        # With a window it is a run that goes on from day to day.
+        is_one = kind_of(pattern) == "run" and not name.endswith("*") and not any(limit.window for limit in own)
+        if is_one and f"{pattern}-*" not in by_pattern:
+            yield Finding(
+                kind="one_run",
+                where=(own[0].source,),
+                what=f'{pattern} is the run of exactly this name; each one that budget("{name}") opens has a name of '
+                f"its own, {name}-….",
+                mend=f"write {pattern}-* for all of those; leave it, if one run is meant",
+            )
 
 
 def _idle(policy: Policy, limits: Sequence[Placed]) -> Iterator[Finding]:

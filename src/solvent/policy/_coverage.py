@@ -212,28 +212,28 @@ def _partial(policy: Policy) -> Iterator[tuple[str, tuple[str, Meter, int]]]:
     """
     Types that are limited, and not for every call; and runs that are limited, and not how many there are.
     """
-    for type, cells in coverage(policy).items():
-        meter, amount = _FOR_ALL[type]
-        if "blocks" in (cells["invocation"], cells["orchestration"]) or set(cells.values()) <= {
-            "none",
-            "not applicable",
-        }:
-            continue
+    cells = coverage(policy)
+    for type, (meter, amount) in _FOR_ALL.items():
         found = [placed for layer in LAYERS for placed in _in_layer(policy, TYPES[type], layer)]
-        blocking = tuple(dict.fromkeys(pattern for pattern, limit in found if limit.on_exceed == "block"))
+        if not found or "blocks" in (cells[type]["invocation"], cells[type]["orchestration"]):
+            continue
+        blocking = list(dict.fromkeys(pattern for pattern, limit in found if limit.on_exceed == "block"))
         if blocking:
             what = f"The {type} budget holds {_joined(blocking)} alone; any other call goes past it."
         else:
             what = f"The {type} budget only tells, and refuses nothing ({found[0][1].source})."
         yield what, ("run:*", meter, amount)
-    cells = coverage(policy)["cost"]
-    if cells["orchestration"] in ("blocks", "some") and cells["platform"] not in ("blocks", "some"):
+    if _limits_any(cells["cost"]["orchestration"]) and not _limits_any(cells["cost"]["platform"]):
         platform = next((pattern for pattern, _ in policy.budgets if kind_of(pattern) in PLATFORM), "org:*")
         what = (
             "Each run is held to its dollars, and nothing to how many runs there are. (A run is put into an "
             "organization, a team or a user by --scope.)"
         )
         yield what, (platform, "usd", 50 * _DOLLARS)
+
+
+def _limits_any(cell: Cell) -> bool:
+    return cell in ("blocks", "some")
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -274,8 +274,16 @@ def _fitted(policy: Policy, placed: Placed) -> Placed:
 
 def _line(policy: Policy, scopes: str, closing: Sequence[Limit]) -> tuple[str, str]:
     own = [one for pattern, one in limits_of(policy) if pattern == scopes]
-    beside = [[*(one for one in own if one.meter == limit.meter), limit] for limit in closing]
+    beside = [[*(one for one in own if _stays(one, limit)), limit] for limit in closing]
     text = ", ".join(f"{limits[-1].meter}: {written(limits)}" for limits in beside)
     if own:
         return f"in {scopes} ({own[0].source})", text
     return "in the policy" if scopes == CALL else "under budgets", f"{scopes}: {{{text}}}"
+
+
+def _stays(own: Limit, closing: Limit) -> bool:
+    """
+    Whether a limit of the entry stays beside a new one: it does unless it only tells of what that one refuses.
+    """
+    is_told = own.on_exceed == "block" or (own.window_key, own.amount) != (closing.window_key, closing.amount)
+    return own.meter == closing.meter and is_told

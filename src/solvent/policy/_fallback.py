@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from solvent.prices._card import Card
 
 
+# Above 0 and at most 100, with nine decimals at most.
+SHARE = r"(?!0*(?:\.0*)? ?%)(?:100(?:\.0{1,9})?|[0-9]{1,2}(?:\.[0-9]{1,9})?) ?%"
+
+
 class Fallback(Struct, frozen=True, kw_only=True):
     """
     A step down from one model to another, of the same provider and wire format.
@@ -101,8 +105,6 @@ def share(text: str) -> Fraction:
     Raises:
         ValueError: It is none, or not above 0 % and at most 100 %.
     """
-    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", text)
-    found = Fraction(match[1]) / 100 if match else Fraction(0)
-    if not 0 < found <= 1:
+    if not re.fullmatch(SHARE, text):
         raise ValueError(f"at must be a share of a limit such as 80%, got {text!r}")
-    return found
+    return Fraction(text.removesuffix("%").strip()) / 100

@@ -13,7 +13,8 @@ import yaml
 from solvent.errors import SettingsError
 from solvent.policy._yaml import compose
 
-TEXT_MAX = 2_048  # Characters of one value or name.
+TEXT_MAX = 2_048  # Characters of one value.
+NAME_MAX = 256
 _SHOWN_MAX = 120
 _CLOSE_MAX = 64  # Characters of a name that others are compared with.
 _NOTHING = ("", "~", "Null", "NULL", "null")
@@ -86,6 +87,8 @@ class Nodes:
         text = self.text(node, path)
         if _is_nothing(node):
             self.fail(node, path, f"the name of {of}", "nothing")
+        if len(text) > NAME_MAX:
+            self.fail(node, path, f"at most {NAME_MAX} characters", f"{len(text):,}")
         return text
 
     def value(self, node: yaml.Node, path: str, read: Callable[[str], T]) -> T:

@@ -72,14 +72,15 @@ class Reader(LimitReader):
         self.settings = dict(self.mapping(self.parse(_content(path)), ""))
         self.fields: dict[str, dict[str, object]] = {}
         self.steps: list[tuple[Fallback, yaml.Node, str]] = []
+        self._priced_as: list[tuple[PriceAs, yaml.Node, str]] = []
 
     def policy(self, prices: Mapping[str, OwnPrice]) -> Policy:
-        self.known(self.settings, "", _TOP)
+        self.known(self.settings, "", SETTINGS)
         if "time_zone" in self.settings:
             self.time_zone = self.value(self.settings["time_zone"], "time_zone", check_time_zone)
-        self.fields = {
-            name: read(self, self.settings[name], name) for name, read in _TOP.items() if name in self.settings and read
-        }
+        for name, read in SETTINGS.items():
+            if name in self.settings and read is not None:
+                self.fields[name] = read(self, self.settings[name], name)
         merged: dict[str, object] = {"files": (str(self.path.absolute()),)}
         for fields in self.fields.values():
             merged.update(fields)
@@ -96,6 +97,9 @@ class Reader(LimitReader):
         if policy.price_as is None and not has_names and not policy.fallback:
             return  # The rate card need not be read.
         known = Prices.load(policy.prices)
+        for price, node, path in self._priced_as:
+            if price in policy.prices.values():  # Else a flag has won over it.
+                known.check_name(price.model, where=self.where(node, path))
         known.check()
         if policy.price_as is not None:
             known.check_name(policy.price_as, where=self.where(self.settings["unpriced"], "unpriced.price_as"))
@@ -224,7 +228,9 @@ class Reader(LimitReader):
             self.name(self.key(value), path, "a model")
             if isinstance(value, yaml.ScalarNode):
                 named = self.name(value, here, "a model that costs the same, or `input:` and `output:`")
-                prices[model] = PriceAs(model=named, source=self.source(value))
+                price = PriceAs(model=named, source=self.source(value))
+                self._priced_as.append((price, value, here))
+                prices[model] = price
                 continue
             settings = dict(self.mapping(value, here))
             self.known(settings, here, RATES)
@@ -263,7 +269,7 @@ def _user_price(texts: dict[str, str], source: str) -> UserPrice:
     return UserPrice.per_million_tokens(**texts, source=source)  # type: ignore[arg-type]  # The names are checked.
 
 
-_TOP = {
+SETTINGS = {
     "alert": Reader.alert,
     "budgets": Reader.budgets,
     "call": Reader.call,

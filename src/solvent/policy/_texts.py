@@ -10,7 +10,7 @@ from solvent._limits import ON_EXCEED, OnExceed
 
 _NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 DOLLARS = rf"\$?(?:{_NUMBER}|\.[0-9]+)"
-COUNT = rf"{_NUMBER}[kKmMgG]?"
+COUNT = rf"(?:0|[1-9][0-9]*|{_NUMBER}[kKmMgG])"
 TIME = rf"(?:{_NUMBER}|(?:[0-9]+(?:\.[0-9]+)?[smhd])+)"
 
 CHARACTERS_MAX = 64  # Of an amount or a time.
