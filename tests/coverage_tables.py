@@ -1,14 +1,19 @@
 """
-The tables of README and reference that say what is covered in process, written from the one that the tests use.
+The tables of README and reference that say what is covered in process, and what of other systems Solvent does, written
+from those that the tests use.
 
     python tests/coverage_tables.py
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from solvent.instrument._coverage import COVERAGE, Library
+
+sys.path.append(str(Path(__file__).parent / "systems"))
+from rows import SYSTEMS, names_of  # Found by the line above.
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "reference" / "sdks.md")
@@ -67,11 +72,27 @@ def all_not_held() -> str:
     return _table(["library", "releases tested", "not held", "`install(strict=True)`", "to have it held"], rows)
 
 
+def systems() -> str:
+    """
+    What users of other systems can do, what comes of it here, and which tests hold it.
+    """
+    rows = []
+    for file, (what, its) in SYSTEMS.items():
+        rows.append(["", f"**{what}**", "", f"[{file}](tests/systems/{file}.py)"])
+        for row in its:
+            count = len(names_of(file, row.id))
+            rows.append(
+                [row.id, row.can, row.figure, f"`test_{row.id.lower()}_…`" + (f" × {count}" if count > 1 else "")]
+            )
+    return _table(["", "a user can", "in Solvent", "tests"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "all_held": all_held,
     "all_not_held": all_not_held,
     "held": held,
     "not_held": not_held,
+    "systems": systems,
 }
 
 

@@ -66,6 +66,16 @@ async def test_a_share_is_told_by_the_settlement_that_reaches_it(kind, tmp_path)
     assert told == [[]] * 4 + [[half]] * 3 + [[half, most]] * 3
 
 
+@each_store
+@in_loop
+async def test_what_another_guard_of_the_ledger_has_told_is_not_told_again(kind, tmp_path):
+    first = World(usd="1.00", alert=at(50, 80), store=a_store(kind, tmp_path))
+    second = World(usd="1.00", alert=at(50, 80), store=a_store(kind, tmp_path) if kind == "sqlite" else first.store)
+    for world in (first, second, first, second):
+        await spend(world, 25)
+    assert (shares(first), shares(second)) == ([], [(50, "settled"), (80, "settled")])
+
+
 @in_loop
 async def test_an_alert_says_whose_limit_it_is_what_is_spent_and_how_to_go_on(caplog):
     caplog.set_level(logging.WARNING, "solvent")

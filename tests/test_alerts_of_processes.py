@@ -3,9 +3,11 @@ Several processes on one ledger, and a program with the real SDK: each share is 
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import openai
@@ -23,6 +25,12 @@ from solvent.policy._read import read_policy
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
+POLICY = """\
+budgets: {{'run:*': {{usd: {usd}}}}}
+alert: {{at: [50%, 80%, 100%], webhook: '{url}', secret_env: ALERT_SECRET}}
+prices: {{m: {{input: 0, output: 10.00}}}}
+wait: 0s
+"""
 MESSAGES = [{"role": "user", "content": "hello"}]
 
 
@@ -53,11 +61,7 @@ def policy_file(tmp_path, monkeypatch):
 
     def write(url, *, usd="1.00"):
         path = tmp_path / "solvent.yaml"
-        path.write_text(
-            f"budgets: {{'run:*': {{usd: {usd}}}}}\n"
-            f"alert: {{at: [50%, 80%, 100%], webhook: '{url}', secret_env: ALERT_SECRET}}\n"
-            "prices: {m: {input: 0, output: 10.00}}\nwait: 0s\n"
-        )
+        path.write_text(POLICY.format(url=url, usd=usd))
         PROCESS.policy, PROCESS.ledger = read_policy(path), f"sqlite:///{tmp_path}/ledger.db"
         solvent.install()
 
@@ -101,7 +105,7 @@ def test_an_alert_in_code_is_told_with_the_budget_asked_in_the_listener(fake_pro
     done = threading.Event()
 
     def hear(event):
-        if isinstance(event, ShareReached) and event.scope == str(budget.scope) and event.limit == 60_000_000:
+        if isinstance(event, ShareReached) and event.share == Fraction(2, 5):
             left.append((budget.remaining(), len(budget.report().models)))
             client.chat.completions.create(model="m", messages=MESSAGES, max_tokens=1_000)
             done.set()
@@ -116,7 +120,27 @@ def test_an_alert_in_code_is_told_with_the_budget_asked_in_the_listener(fake_pro
 
 def test_a_webhook_whose_secret_is_missing_is_an_error_before_a_call_is_made(policy_file, monkeypatch):
     monkeypatch.delenv("ALERT_SECRET")
+    policy_file("https://alerts.example.com/")
+    budget = solvent.budget("triage")
     with pytest.raises(SettingsError, match=r"solvent.yaml:2: alert.secret_env.*ALERT_SECRET"):
-        policy_file("https://alerts.example.com/")
-        with solvent.budget("triage"):
-            raise AssertionError("it was opened")
+        budget.__enter__()
+
+
+PROGRAM = """
+import openai, solvent
+solvent.install()
+with solvent.budget("triage"):
+    openai.OpenAI(max_retries=0).chat.completions.create(model="m", messages=[], max_tokens=3_000)
+"""
+
+
+def test_what_waits_for_the_webhook_is_sent_when_the_program_ends(fake_provider, tmp_path):
+    fake, path = fake_provider(Answer(output_tokens=3_000)), tmp_path / "solvent.yaml"
+    with receiver(500, 200) as server:
+        path.write_text(POLICY.format(url=server.url, usd="0.03"))
+        env = {**os.environ, "SOLVENT_POLICY": str(path), "SOLVENT_LEDGER": "memory://", "ALERT_SECRET": SECRET}
+        env |= {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x"}
+        done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert {alert["data"]["share"] for alert in server.alerts()} == {"50%", "80%", "100%"}
+    assert "has used 100 % of $0.03" in done.stderr

@@ -23,8 +23,8 @@ from solvent.errors import (
     Unbounded,
 )
 
-COUNTS = [-1, -0.5, float("nan"), float("inf"), True, "many", "-3", 1.5, object(), 2**53]
-MONEY = [-1, "-0.01", float("nan"), float("inf"), "-inf", True, "much", "1e400", 0.1**12, object(), "9007199.26"]
+COUNTS = [-1, -0.5, float("nan"), float("inf"), True, "many", "-3", 1.5, b"5", 2**53]
+MONEY = [-1, "-0.01", float("nan"), float("inf"), "-inf", True, "much", "1e400", 0.1**12, b"5", "9007199.26"]
 
 
 @pytest.fixture(autouse=True)

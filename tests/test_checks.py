@@ -67,7 +67,9 @@ async def test_the_same_requests_in_turn_are_a_loop(before, last, cycle):
     await ask_all(world, before)
     with pytest.raises(LoopDetected, match=f"the same {cycle} requests in turn, 7 calls within") as refused:
         await ask(world, last)
-    assert refused.value.cycle == cycle
+    assert refused.value.cycle == len(set(refused.value.fingerprints)) == cycle
+    assert refused.value.fingerprints[0] == refused.value.fingerprint
+    assert len(refused.value.seconds_ago) == 6
 
 
 @pytest.mark.parametrize(

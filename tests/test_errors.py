@@ -50,14 +50,22 @@ To go on: allow more time (--time).""",
 run:a had 10 min and they are over; the call was ended.
 To go on: allow more time (--time).""",
     LoopDetected(
-        scope="run:a", limit=5, spent=5, cycle=1, within_seconds=60, fingerprint="9f3a", source="solvent.yaml:9"
+        scope="run:a",
+        limit=5,
+        spent=5,
+        cycle=1,
+        within_seconds=60,
+        fingerprint="9f3a",
+        source="solvent.yaml:9",
+        fingerprints=("9f3a",),
+        seconds_ago=(42.0, 30.5, 20.0, 9.5, 1.25),
     ): """\
 run:a makes the same request 6 times within 1 min; 5 are allowed.
-Nothing in them changed; the last one has the fingerprint 9f3a.
+Nothing in them changed; the ones before came 42 s to 1.2 s ago. This one has the fingerprint 9f3a.
 To go on: find what repeats them, or raise same_call (solvent.yaml:9).""",
     LoopDetected(scope="run:a", limit=5, spent=5, cycle=2, within_seconds=60, fingerprint="9f3a", source=""): """\
 run:a makes the same 2 requests in turn, 6 calls within 1 min; 5 are allowed.
-Nothing in them changed; the last one has the fingerprint 9f3a.
+Nothing in them changed. This one has the fingerprint 9f3a.
 To go on: find what repeats them, or raise same_call.""",
     BudgetExceeded(
         scope="run:a", meter="depth", limit=2, spent=0, reserved=0, requested=3, source="solvent.yaml:4"

@@ -85,6 +85,7 @@ def test_the_thread_of_a_listener_ends_with_it():
     listening = solvent.listen(lambda _: None)
     EVERYWHERE.tell(event(1))
     thread = listening._thread
+    assert listening.flush(PATIENCE_SECONDS)
     listening.stop()
     thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()

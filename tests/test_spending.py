@@ -43,9 +43,12 @@ def test_what_it_did_cost_is_booked_in_the_place_of_what_it_could_cost():
 
 
 def test_a_call_that_could_pass_a_limit_is_not_begun():
-    with solvent.budget("render", usd="0.10") as budget, pytest.raises(BudgetExceeded) as refused:
-        with solvent.call("gpu", usd="0.11"):
-            raise AssertionError("it is begun")
+    with (
+        solvent.budget("render", usd="0.10") as budget,
+        pytest.raises(BudgetExceeded) as refused,
+        solvent.call("gpu", usd="0.11"),
+    ):
+        raise AssertionError("it is begun")
     assert (refused.value.scope, refused.value.requested) == (str(budget.scope), 11 * CENT)
     assert refused.value.report.total.calls == 0
 
@@ -87,9 +90,11 @@ def test_money_is_booked_as_it_is_told_and_else_as_it_was_set_aside(settle, cent
     ],
 )
 def test_tokens_are_priced_and_what_is_not_told_is_booked_as_it_was_set_aside(settle, nanodollars, usage, estimated):
-    with solvent.budget(usd=1) as budget:
-        with solvent.call(model="gpt-4o", input_tokens=1_000, output_tokens=100) as call:
-            settle(call)
+    with (
+        solvent.budget(usd=1) as budget,
+        solvent.call(model="gpt-4o", input_tokens=1_000, output_tokens=100) as call,
+    ):
+        settle(call)
     record = last_call(budget)
     assert (call.cost_nanodollars, record.cost_nanodollars) == (nanodollars, nanodollars)
     assert (record.usage["input_tokens"], record.usage["output_tokens"]) == usage
@@ -212,9 +217,13 @@ def test_a_call_of_a_budget_is_charged_to_it_wherever_it_is_made():
 
 
 def test_calls_inside_a_call_do_not_wait_for_it():
-    with solvent.budget(usd="0.10", parallel=1), solvent.call("outer", usd="0.10"):
-        with pytest.raises(BudgetExceeded) as refused, solvent.call("inner", usd="0.10", wait="20s"):
-            pass
+    with (
+        solvent.budget(usd="0.10", parallel=1),
+        solvent.call("outer", usd="0.10"),
+        pytest.raises(BudgetExceeded) as refused,
+        solvent.call("inner", usd="0.10", wait="20s"),
+    ):
+        pass
     assert not refused.value.held
 
 

@@ -224,7 +224,7 @@ def test_what_is_no_time_to_come_again_is_left_alone(retry_after):
 
 @pytest.mark.parametrize("answer", [hang, drip])
 def test_a_receiver_that_hangs_or_drips_is_left(answer, monkeypatch):
-    monkeypatch.setattr(_webhook, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(_webhook, "ANSWER_SECONDS", 0.2)
     with receiver(answer, 200) as server:
         assert sent(server, reached()) == [1]
     assert len(server.got) == 2

@@ -14,6 +14,7 @@ from solvent._limits import Scope
 from solvent._records import Balance, CallRecord
 from solvent.errors import OutcomeUnknown, StoreUnavailable
 from solvent.events import LimitPassed
+from solvent.policy import Rules
 from solvent.wire._call import Call
 
 
@@ -28,6 +29,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         balances: Of its accounts, this reservation included.
         deadline: When it has to end.
         notices: The limits that it passes and that do not block.
+        rules: What was in force when it was decided about.
         trouble: Why the ledger knows nothing of it, where the policy lets it be made all the same.
     """
 
@@ -39,6 +41,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     record: CallRecord
     chain: PromptChain | None
     own_host: bool
+    rules: Rules
     body: bytes | None = None
     path: str | None = None
     balances: Sequence[Balance] = ()

@@ -33,7 +33,7 @@ from solvent.errors import (
     Unbounded,
 )
 from solvent.events import LimitPassed
-from solvent.policy import LimitsInForce, Policy
+from solvent.policy import LimitsInForce, Policy, Rules
 from solvent.wire import FORMATS, Asked, under
 from solvent.wire._call import Call
 
@@ -51,17 +51,15 @@ class Authorizer:
     def __init__(
         self,
         *,
-        policy: Policy,
         limits: LimitsInForce,
         checks: Checks,
         estimator: Estimator,
         queues: Queues,
         clock: Clock,
     ) -> None:
-        self.policy = policy
         self.limits = limits
         self.standings = Standings(clock)
-        self.allowance = Allowance(policy.open_nanodollars)
+        self.allowance = Allowance()
         self._checks = checks
         self._estimator = estimator
         self._queues = queues
@@ -76,22 +74,23 @@ class Authorizer:
         *,
         own_host: bool,
         within: tuple[str, ...] = (),
-        wait_seconds: float = 0,
+        wait_seconds: float | None = 0,
         counting: Counting | None = None,
         asked: Asked | None = None,
     ) -> Flow[Admission]:
         at = utc(record.started or 0)
         rules = self.limits.rules(scope)
         checked = self._checks.before(scope, rules, record)
+        wait_seconds = rules.wait_seconds if wait_seconds is None else wait_seconds
         if checked.deadline is not None:
             wait_seconds = min(wait_seconds, checked.deadline.seconds_left)
-        charges = Charges.on(scope, rules.blocking, self.policy.call, rules.watched)
+        charges = Charges.on(scope, rules.blocking, rules.policy.call, rules.watched)
         attempt = Attempt(
             id,
             scope,
             call,
             charges,
-            self._estimator.cheap(call, at=at),
+            self._estimator.cheap(call, at=at, rules=rules),
             record,
             at,
             within,
@@ -99,13 +98,13 @@ class Authorizer:
             own_host=own_host,
             counting=counting,
             asked=asked,
-            fallback=rules.fallback,
+            rules=rules,
             checked=checked,
         )
         try:
             answer = yield from self._decide(attempt)
         except (OutcomeUnknown, StoreUnavailable) as trouble:
-            if not self.allowance.take(id, attempt.bound.nanodollars):
+            if not self.allowance.take(id, attempt.bound.nanodollars, most=rules.policy.open_nanodollars):
                 raise
             attempt.rungs.append("store_down")
             attempt.request()  # Which writes its record.
@@ -117,7 +116,7 @@ class Authorizer:
     def _decide(self, attempt: Attempt) -> _Flow:
         if attempt.step_down is not None:
             yield from self._degrade_early(attempt)
-        attempt.bound = self._bounded(attempt.call, attempt.bound, attempt.charges, at=attempt.at)
+        attempt.bound = self._bounded(attempt.call, attempt.bound, attempt.charges, attempt.rules, at=attempt.at)
         answer = yield from self._climb(attempt)
         self.standings.heard(answer.balances)
         return answer
@@ -146,6 +145,7 @@ class Authorizer:
             path=attempt.path,
             balances=balances,
             trouble=trouble,
+            rules=attempt.rules,
             deadline=checked.deadline,
             notices=tuple(
                 [
@@ -183,7 +183,7 @@ class Authorizer:
             hindrance = self._obstacle(attempt, answer)
             if hindrance.charge.account.meter not in BOUNDED_METERS or not self._degrade(attempt):
                 break
-        if self._may_shrink(attempt.call):
+        if _may_shrink(attempt.call, attempt.rules.policy):
             answer = yield from self._shrink(attempt, answer)
         return answer
 
@@ -206,8 +206,8 @@ class Authorizer:
             return False
         try:
             call, path = under(attempt.original, step.to, asked)
-            bound = self._estimator.cheap(call, at=attempt.at)
-            bound = self._bounded(call, bound, attempt.charges, at=attempt.at)
+            bound = self._estimator.cheap(call, at=attempt.at, rules=attempt.rules)
+            bound = self._bounded(call, bound, attempt.charges, attempt.rules, at=attempt.at)
         except (PriceUnknown, Unbounded, ValueError):
             return False
         attempt.degrade(call, bound, path, self._estimator)
@@ -218,7 +218,7 @@ class Authorizer:
         Every way to a tighter bound that the policy allows, until the call fits; all of them for a call that others
         wait before.
         """
-        for way in self.policy.tighten:
+        for way in attempt.rules.policy.tighten:
             if way == "count":
                 tighter = yield from self._count(attempt)
             else:
@@ -269,13 +269,8 @@ class Authorizer:
                     return answer
             return (yield request)
 
-    def _may_shrink(self, call: Call) -> bool:
-        if call.fixed or call.structured_output or call.format not in FORMATS or not self.policy.shrink_tokens_min:
-            return False
-        return call.output_tokens_max is None or call.output_cap_required or self.policy.shrink_explicit
-
     def _shrink(self, attempt: Attempt, answer: Refusal) -> _Flow:
-        least = min(self.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)
+        least = min(attempt.rules.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)
         least = max(least, attempt.call.output_tokens_min)
         if attempt.bound.output_cap != OUTPUT_UNKNOWN:
             attempt.as_written = attempt.amounts()
@@ -304,16 +299,16 @@ class Authorizer:
         """
         return self._checks.on_path(scope, self.limits.rules(scope))
 
-    def cheap_bound(self, call: Call, charges: Charges, *, at: datetime) -> Bound:
+    def cheap_bound(self, call: Call, charges: Charges, rules: Rules, *, at: datetime) -> Bound:
         """
         The bound that a call begins with.
 
         Raises:
             PriceUnknown, Unbounded: A limit needs to know what no one does.
         """
-        return self._bounded(call, self._estimator.cheap(call, at=at), charges, at=at)
+        return self._bounded(call, self._estimator.cheap(call, at=at, rules=rules), charges, rules, at=at)
 
-    def _bounded(self, call: Call, bound: Bound, charges: Charges, *, at: datetime) -> Bound:
+    def _bounded(self, call: Call, bound: Bound, charges: Charges, rules: Rules, *, at: datetime) -> Bound:
         """
         The bound, with a cap in place of none where the ladder can set one.
 
@@ -324,7 +319,7 @@ class Authorizer:
         if "usd" in limited and bound.price_error is not None:
             raise bound.price_error
         uncapped = bound.output_tokens is None and bound.input_tokens is not None
-        if uncapped and limited & OUTPUT_METERS and self._may_shrink(call):
+        if uncapped and limited & OUTPUT_METERS and _may_shrink(call, rules.policy):
             bound = self._estimator.capped(call, bound, OUTPUT_UNKNOWN, at=at)
         for meter in sorted(limited & BOUNDED_METERS):
             if bound.amount(meter) is None:
@@ -364,3 +359,9 @@ class Authorizer:
         own_cap = "max_completion_tokens" if attempt.own_host else "max_tokens"
         model = None if attempt.call.model == attempt.original.model else attempt.call.model
         return wire_format.rewrite(attempt.original, model=model, output_tokens_max=attempt.cap_set, own_cap=own_cap)
+
+
+def _may_shrink(call: Call, policy: Policy) -> bool:
+    if call.fixed or call.structured_output or call.format not in FORMATS or not policy.shrink_tokens_min:
+        return False
+    return call.output_tokens_max is None or call.output_cap_required or policy.shrink_explicit

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from solvent._clock import Clock, utc
 from solvent._ledger import limit_in_force
-from solvent._limits import GAUGES, METERS, SECOND_NS, Scope, resets_at, span
+from solvent._limits import GAUGES, METERS, SECOND_NS, Limit, Scope, resets_at, span
 from solvent._operations import Closed
 from solvent._records import Account, Balance
 from solvent.errors import BudgetExceeded
@@ -49,13 +49,17 @@ def crossings(closed: Closed, rules: Rules) -> Iterator[Crossing]:
     Args:
         rules: In force on the path that is charged.
     """
-    for before, after in zip(closed.before, closed.balances, strict=bool(closed.before)):
-        shares = rules.shares.get(after.account.scope, ()) if after.spent > before.spent else ()
-        for limit, source in _limits(after, rules) if shares else ():
-            for share in shares:
+    if not closed.before:  # It was closed already.
+        return
+    for position, after in enumerate(closed.balances):
+        shares = rules.shares.get(after.account.scope)
+        for limit in _limits(after, rules) if shares and after.spent else ():
+            for share in shares or ():
                 most = limit * share.numerator
-                if before.spent * share.denominator < most <= after.spent * share.denominator:
-                    yield Crossing(balance=after, limit=limit, source=source, share=share)
+                if after.spent * share.denominator < most:
+                    break
+                if closed.before[position].spent * share.denominator < most:
+                    yield Crossing(balance=after, limit=limit, source=_source(after, limit, rules), share=share)
 
 
 class Alerts:
@@ -142,16 +146,30 @@ class Alerts:
         return blake2b("\n".join(map(str, parts)).encode(), key=self._key, digest_size=16).hexdigest()
 
 
-def _limits(balance: Balance, rules: Rules) -> Iterator[tuple[int, str]]:
+def _limits(balance: Balance, rules: Rules) -> Iterator[int]:
     """
-    The limits of an account, and where each was set: those that only tell, and the one that the ledger holds it to.
+    The limits of an account: those that only tell, and the one that the ledger holds it to.
     """
-    account = balance.account
     for place, limit in rules.watched:
-        if Account(place, limit.meter, limit.window_key) == account:
-            yield limit_in_force(limit.amount, override=None, topped_up=balance.topped_up) or 0, limit.source
+        if _is_of(balance.account, place, limit):
+            yield _in_force(limit, balance)
     if balance.limit is not None:
-        own = [limit for place, limit in rules.blocking if Account(place, limit.meter, limit.window_key) == account]
-        in_force = [limit_in_force(limit.amount, override=None, topped_up=balance.topped_up) for limit in own]
-        is_own = balance.limit in in_force
-        yield balance.limit, own[0].source if is_own else SET_IN_LEDGER
+        yield balance.limit
+
+
+def _source(balance: Balance, amount: int, rules: Rules) -> str:
+    """
+    Where a limit of an account was set.
+    """
+    for place, limit in (*rules.watched, *rules.blocking):
+        if _is_of(balance.account, place, limit) and _in_force(limit, balance) == amount:
+            return limit.source
+    return SET_IN_LEDGER
+
+
+def _is_of(account: Account, place: str, limit: Limit) -> bool:
+    return (place, limit.meter, limit.window_key) == (account.scope, account.meter, account.window)
+
+
+def _in_force(limit: Limit, balance: Balance) -> int:
+    return limit_in_force(limit.amount, override=None, topped_up=balance.topped_up) or 0

@@ -10,8 +10,7 @@ class Allowance:
     The bounds of calls that no ledger knows of yet, up to an amount.
     """
 
-    def __init__(self, nanodollars: int) -> None:
-        self._most = nanodollars
+    def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
@@ -21,12 +20,12 @@ class Allowance:
         self._taken: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def take(self, id: str, nanodollars: int | None) -> bool:
+    def take(self, id: str, nanodollars: int | None, *, most: int) -> bool:
         """
         Whether a call of this bound may be made; ``None`` is one that nobody knows.
         """
         with self._lock:
-            if nanodollars is None or sum(self._taken.values()) + nanodollars > self._most:
+            if nanodollars is None or sum(self._taken.values()) + nanodollars > most:
                 return False
             self._taken[id] = nanodollars
             return True

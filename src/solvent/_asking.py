@@ -2,25 +2,20 @@
 What can be asked and spent in a scope by a program itself: decisions, and calls that go through no SDK.
 """
 
-from collections.abc import Callable
-
 from solvent import _amounts
 from solvent._decide import Decision
 from solvent._limits_in_code import Amount
-from solvent._place import Place
+from solvent._place import Place, current_place
 from solvent._spending import Spending, stated_call
 
 
 class Asks:
     """
-    Asks and spends in a place.
-
-    Args:
-        place: Finds it, whenever something is asked.
+    Asks and spends where code runs; a budget does so in its own scope.
     """
 
-    def __init__(self, place: Callable[[], Place]) -> None:
-        self._find_place = place
+    def _find_place(self) -> Place:
+        return current_place()
 
     def call(
         self,

@@ -2,7 +2,7 @@
 One call on its way up the ladder: its request as it stands now, and what was done to it.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from solvent._operations import Operation, Reserve
 from solvent._records import CallRecord
 from solvent._standings import Look
 from solvent._waiting import Sleep
-from solvent.policy import TIGHTENINGS
+from solvent.policy import TIGHTENINGS, Rules
 from solvent.policy._fallback import Fallback
 from solvent.wire._call import Asked, Call
 
@@ -50,7 +50,7 @@ class Attempt:
         own_host: bool,
         counting: Counting | None,
         asked: Asked | None,
-        fallback: Mapping[str, Fallback],
+        rules: Rules,
         checked: Checked,
     ) -> None:
         self.original = self.call = call
@@ -72,7 +72,7 @@ class Attempt:
         self.chain = PromptChain(call) if charges.limited & PROMPT_METERS else None
         self.id = id
         self.scope = scope
-        self._fallback = fallback
+        self.rules = rules
         self._models = {call.model}  # Those that were tried.
         self._within = within
 
@@ -130,7 +130,7 @@ class Attempt:
         """
         To the next model that this call may be made with.
         """
-        step = self._fallback.get(self.call.model)
+        step = self.rules.fallback.get(self.call.model)
         is_possible = self.asked is not None and not self.original.fixed
         return step if step is not None and is_possible and step.to not in self._models else None
 

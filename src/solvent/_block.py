@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from solvent._limits import Scope
+from solvent._outer import Opened
 from solvent._runtime import PROCESS, Runtime
 
 P = ParamSpec("P")
@@ -31,7 +32,9 @@ class Block:
         kept_by: The guard of this process that holds calls to it; ``None`` where only the gateway can.
         below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
             there.
-        began_ns: When it was opened, since 1970 (UTC).
+        began_ns: When it and those above it were opened (since 1970, UTC), by the number of their scope's segments.
+        own: What it puts in force, where it goes on with a budget; by the ledger.
+        way_in: The address of the run's gateway that stands for it, once a child process needed one.
         retry: Which attempt the code in it is, 0 for the first.
         within: Open reservations that the calls in it are part of.
         frame: Of the function that the block stands in, while it is open.
@@ -53,9 +56,11 @@ class Block:
         self.scope = scope
         self.kept_by = kept_by
         self.below = below
-        self.began_ns = time.time_ns()
+        self.began_ns = _began_above(scope, outer, kept_by) | {len(scope.parts): time.time_ns()}
+        self.own: Opened | None = None
+        self.way_in: str | None = None
         self.retry: int = max(retry, outer.retry if outer else 0)
-        self.within: tuple[str, ...] = (*(outer.within if outer else ()), *within)
+        self.within: tuple[str, ...] = within or (outer.within if outer else ())
         self.frame: FrameType | None = None
 
     @property
@@ -82,6 +87,12 @@ class Block:
         while outer is not None and outer.frame is None:
             outer = outer.outer
         return outer
+
+
+def _began_above(scope: Scope, outer: Block | None, runtime: Runtime | None) -> dict[int, int]:
+    above = outer or runtime
+    is_below = above is not None and scope.is_in(above.scope)
+    return dict(above.began_ns) if above is not None and is_below else {}
 
 
 class _Open:
@@ -131,6 +142,14 @@ class _Open:
                 return found[-1]
             frame = frame.f_back
         return None
+
+    def forget(self) -> None:
+        """
+        For a process that works for others than it was forked from: it is in none of them.
+        """
+        with self.lock:
+            self._blocks.clear()
+            self._by_frame.clear()
 
     def begin_in_child(self) -> None:
         self.lock = threading.Lock()

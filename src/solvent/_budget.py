@@ -26,7 +26,7 @@ from solvent._opened import Wanted, carried_by, gateway_for, open_block
 from solvent._openings import opening
 from solvent._operations import Note
 from solvent._outer import Opened
-from solvent._place import Place
+from solvent._place import Place, place_of
 from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
 from solvent._top_up import top_ups
@@ -56,7 +56,6 @@ class Budget(Asks):
     """
 
     def __init__(self, wanted: Wanted) -> None:
-        super().__init__(self._place)
         self._wanted = wanted
         self._is_open = False
         self._block: Block | None = None  # The last one.
@@ -118,9 +117,10 @@ class Budget(Asks):
     @property
     def limits(self) -> tuple[Limit, ...]:
         """
-        Its own, as the code that made it gave them.
+        Its own, as the code that made it gave them; of one that was resumed, as the ledger has them.
         """
-        return self._wanted.limits
+        own = None if self._block is None else self._block.own
+        return self._wanted.limits if own is None else own.limits
 
     @property
     def scope(self) -> Scope:
@@ -204,7 +204,7 @@ class Budget(Asks):
         Raises:
             SettingsError: Its ledger is in nobody else's reach.
         """
-        return carried_by(self._opened_block(), self._wanted.carrier)
+        return carried_by(self._opened_block())
 
     @property
     def _called(self) -> str:
@@ -213,14 +213,14 @@ class Budget(Asks):
     def _named(self) -> Wanted:
         return replace(self._wanted, name=self._called)
 
-    def _place(self) -> Place:
+    def _find_place(self) -> Place:
         """
         Of a call that is charged to it wherever it is made.
         """
         block, current = self._opened_block(), CURRENT.get()
+        place = place_of(block)
         is_inside = current is not None and current.is_in(block)
-        within = current.within if current is not None and is_inside else block.within
-        return Place(runtime=block.runtime, scope=block.scope, retry=block.retry, within=within)
+        return replace(place, within=current.within) if current is not None and is_inside else place
 
     def _opened_block(self) -> Block:
         if self._block is None:
@@ -298,16 +298,14 @@ class Budget(Asks):
 
     def _opening(self, block: Block, runtime: Runtime) -> Note:
         guard, wanted = runtime.guard, self._wanted
-        own = None
-        if wanted.carrier is None:
-            own = Opened(
-                scope=str(block.scope),
-                seconds=0,
-                limits=wanted.limits,
-                fallback=wanted.fallback,
-                wait_seconds=wanted.wait_seconds,
-                alert=wanted.alert,
-            )
+        own = block.own or Opened(
+            scope=str(block.scope),
+            seconds=0,
+            limits=wanted.limits,
+            fallback=wanted.fallback,
+            wait_seconds=wanted.wait_seconds,
+            alert=wanted.alert,
+        )
         return opening(block.scope, guard.limits.rules(block.scope), per_call=guard.policy.call, own=own)
 
     def _entered(self, block: Block, frame: FrameType) -> Self:

@@ -127,7 +127,7 @@ class Calls:
         began: float,
         own_host: bool,
         within: tuple[str, ...],
-        wait_seconds: float,
+        wait_seconds: float | None,
         asked: Asked | None = None,
         counting: Counting | None = None,
     ) -> Flow[Admission]:
@@ -207,7 +207,7 @@ class Calls:
             admission.bound,
             outcome,
             sums_choices=admission.own_host,
-            price_of=lambda model: self._estimator.price(admission.call.provider, model),
+            price_of=lambda model: self._estimator.price(admission.call.provider, model, admission.rules),
             at=utc(admission.record.started or 0),
         )
         broken = self._remember(admission, booking)
@@ -267,6 +267,7 @@ class Calls:
         """
         Release what may have been reserved for a caller that went away before its call was sent.
         """
+        self.open.pop(id, None)
         release = Release(id=id, reason="client_gone", call=CallRecord(status="not_sent"))
         try:
             closed = yield release
@@ -338,7 +339,7 @@ class Calls:
         chain = admission.chain or PromptChain(call)
         raised = self._estimator.broken(call, bound, chain, scope=scope, input_tokens=billed)
         if admission.chain is not None:
-            self._estimator.learn(chain, scope=scope, input_tokens=billed)
+            self._estimator.learn(chain, scope=scope, input_tokens=billed, rules=admission.rules)
         if raised is None:
             return None
         return BoundBroken(

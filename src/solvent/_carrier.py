@@ -4,8 +4,8 @@ in the ledger.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, Self
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -18,6 +18,23 @@ from solvent.stores._protocol import Store
 
 BUDGET_HEADER = "x-solvent-budget"
 SCOPE_VARIABLE = "SOLVENT_SCOPE"  # The scope that the environment hands down.
+LEDGER_VARIABLE = "SOLVENT_LEDGER"
+_WSGI_HEADER = "HTTP_X_SOLVENT_BUDGET"  # As PEP 3333 has it in a request's environment.
+_TEXT_MAX = 16_384  # The longest scope there can be, percent-encoded, with a time for each of its parts.
+
+
+class Headers(Protocol):
+    """
+    The headers of a request or the variables of an environment: whatever has ``items()``.
+    """
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
+
+class UnknownBudget(SettingsError, ValueError):
+    """
+    The ledger has never heard of the budget that a carrier names, so nothing could hold its calls.
+    """
 
 
 class Carrier(str):
@@ -53,6 +70,8 @@ class Carrier(str):
         Raises:
             ValueError: It is neither what a budget's ``carry()`` gives, nor a scope such as ``run:42``.
         """
+        if len(text) > _TEXT_MAX:
+            raise ValueError(f"a carrier has at most {_TEXT_MAX:,} characters, got {len(text):,}")
         path, semicolon, times = text.partition(";")
         found = re.fullmatch(r"(\d{1,2}@\d{1,19})(,\d{1,2}@\d{1,19})*", times, re.ASCII)
         if semicolon and found is None:
@@ -72,10 +91,10 @@ class Carrier(str):
         """
         For a child process: its calls are then charged to this budget.
         """
-        return {SCOPE_VARIABLE: str(self), **({"SOLVENT_LEDGER": self.ledger} if self.ledger else {})}
+        return {SCOPE_VARIABLE: str(self), **({LEDGER_VARIABLE: self.ledger} if self.ledger else {})}
 
 
-def carrier_in(given: str | Scope | Mapping[str, str]) -> Carrier:
+def carrier_in(given: str | Scope | Headers) -> Carrier:
     """
     What a text, the headers of a request or an environment carry.
 
@@ -88,19 +107,37 @@ def carrier_in(given: str | Scope | Mapping[str, str]) -> Carrier:
         return Carrier.of(given, {})
     if isinstance(given, str):
         return Carrier.parse(given)
-    if not isinstance(given, Mapping):
+    if not hasattr(given, "items"):
         raise ValueError(f"a carrier is a text, headers or an environment, got {type(given).__name__}")
-    for name, value in given.items():
-        if isinstance(name, str) and (name.lower() == BUDGET_HEADER or name == SCOPE_VARIABLE):
+    found = [(name, value) for name, value in given.items() if isinstance(name, str)]
+    sent = [value for name, value in found if name.lower() == BUDGET_HEADER or name == _WSGI_HEADER]
+    if len(sent) > 1:
+        raise ValueError(f"one budget is carried at a time, got the header {BUDGET_HEADER} {len(sent)} times")
+    if sent:
+        return _sent(sent[0])
+    for name, value in found:
+        if name == SCOPE_VARIABLE:
             return Carrier.parse(value)
     raise ValueError(
         f"no budget is carried in it: expected the header {BUDGET_HEADER} or the variable {SCOPE_VARIABLE}"
     )
 
 
+def _sent(value: str) -> Carrier:
+    """
+    What a header carries: a scope alone would begin its time anew, which is not for who sends requests to say.
+    """
+    carrier = Carrier.parse(value)
+    if not carrier.began_ns:
+        raise ValueError(f"the header {BUDGET_HEADER} has what carry() gives, got {value!r:.300}")
+    return carrier
+
+
 def openings_in(store: Store, carrier: Carrier, *, now_ns: int) -> Iterator[Opened]:
     """
     What code and flags put in force on a carrier's path, as the ledger's journal has it; widest first.
+
+    Where the carrier says since when, no time in it begins later than the ledger knows; a scope alone is opened anew.
 
     Raises:
         StoreUnavailable, LedgerCorrupt: It cannot be read.
@@ -108,20 +145,29 @@ def openings_in(store: Store, carrier: Carrier, *, now_ns: int) -> Iterator[Open
     for place in carrier.scope.path():
         entry = store.last_opened(str(place))
         own = None if entry is None else own_of(entry.call)
-        if own is not None:
-            began_ns = carrier.began_ns.get(len(place.parts), now_ns)
+        if entry is not None and own is not None:
+            began_ns = now_ns
+            if carrier.began_ns:
+                began_ns = min(carrier.began_ns.get(len(place.parts), entry.at), entry.at)
             yield replace(own, seconds=max(now_ns - began_ns, 0) / SECOND_NS)
 
 
 def check_known(store: Store, carrier: Carrier) -> None:
     """
     Raises:
-        SettingsError: The ledger has never heard of this budget, so nothing could hold its calls.
+        UnknownBudget: The ledger has heard of nothing on its path.
     """
-    if store.last_opened(str(carrier.scope)) is None:
-        raise SettingsError(
+    if not is_known(store, carrier.scope):
+        raise UnknownBudget(
             where=f"resume({str(carrier.scope)!r})",
             expected=f"a budget that was opened in the ledger {store.url}",
             got="one that it does not know",
             hint="name the ledger in which it was opened: SOLVENT_LEDGER, or resume(…, ledger=…)",
         )
+
+
+def is_known(store: Store, scope: Scope) -> bool:
+    """
+    Whether the ledger knows of an opening on a scope's path. Agents and steps without limits of their own leave none.
+    """
+    return any(store.last_opened(str(place)) is not None for place in reversed(scope.path()))

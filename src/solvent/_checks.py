@@ -13,8 +13,9 @@ from solvent._limits import SECOND_NS, Limit, OnExceed, Scope
 from solvent._loops import Loops
 from solvent._records import CallRecord
 from solvent.errors import BudgetExceeded, DeadlinePassed, LoopDetected
-from solvent.policy import Policy, Rules
+from solvent.policy import LoopRule, Rules
 
+TOLD_MAX = 16  # Calls of a loop that its error tells of.
 SEEN_MAX = 65_536  # Scopes whose first call is remembered; beyond that the oldest begins anew.
 _NESTING = ("agent", "step")
 
@@ -63,8 +64,7 @@ class Checks:
     Checks calls, and remembers for that what was asked of late, and when scopes that nobody opened were first seen.
     """
 
-    def __init__(self, policy: Policy, clock: Clock) -> None:
-        self._rule = policy.loops
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, int] = {}
         self.forget()
@@ -73,8 +73,7 @@ class Checks:
         """
         Leave the calls of before to others: in a forked child they are the parent's. The time of scopes goes on there.
         """
-        rule = self._rule
-        self._loops = None if rule is None else Loops(same_call=rule.same_call, within_seconds=rule.within_seconds)
+        self._loops: Loops | None = None
         self._lock = threading.Lock()
 
     def opened(self, scope: Scope) -> None:
@@ -93,7 +92,7 @@ class Checks:
             LoopDetected: It is the same as calls before it.
         """
         found = self.on_path(scope, rules)
-        passed = [*found.passed, *self._loop(scope, record)]
+        passed = [*found.passed, *self._loop(scope, rules.policy.loops, record)]
         for on_exceed, error in passed:
             if on_exceed == "block":
                 raise error
@@ -136,26 +135,38 @@ class Checks:
                     self._seen.pop(next(iter(self._seen)))
         return seen
 
-    def _loop(self, scope: Scope, record: CallRecord) -> Iterator[tuple[OnExceed, BudgetExceeded]]:
-        rule, fingerprint = self._rule, record.fingerprint
-        if self._loops is None or rule is None or fingerprint is None or record.attempt:
+    def _loop(
+        self, scope: Scope, rule: LoopRule | None, record: CallRecord
+    ) -> Iterator[tuple[OnExceed, BudgetExceeded]]:
+        fingerprint = record.fingerprint
+        if rule is None or fingerprint is None or record.attempt:
             return
-        now_ns, name = self._clock.uptime_ns(), str(scope)
-        found = self._loops.closed_by(fingerprint, scope=name, now_ns=now_ns)
+        now_ns, name, loops = self._clock.uptime_ns(), str(scope), self._loops_by(rule)
+        found = loops.closed_by(fingerprint, scope=name, now_ns=now_ns)
         if found is None or rule.on_exceed != "block":
-            self._loops.add(fingerprint, scope=name, now_ns=now_ns)
+            loops.add(fingerprint, scope=name, now_ns=now_ns)
         if found is not None:
-            cycle, before = found
             error = LoopDetected(
                 scope=name,
                 limit=rule.same_call,
-                spent=before,
-                cycle=cycle,
+                spent=len(found.calls),
+                cycle=found.cycle,
                 within_seconds=rule.within_seconds,
                 fingerprint=fingerprint,
+                fingerprints=tuple([print_of_it for _, print_of_it in found.calls[-found.cycle :]]),
+                seconds_ago=tuple([(now_ns - at_ns) / SECOND_NS for at_ns, _ in found.calls[-TOLD_MAX:]]),
                 source=rule.source,
             )
             yield rule.on_exceed, error
+
+    def _loops_by(self, rule: LoopRule) -> Loops:
+        """
+        The requests of before, as far as a rule looks at them: with other numbers they are counted anew.
+        """
+        with self._lock:
+            if self._loops is None or not self._loops.goes_by(rule.same_call, rule.within_seconds):
+                self._loops = Loops(same_call=rule.same_call, within_seconds=rule.within_seconds)
+            return self._loops
 
 
 def _too_deep(scope: Scope, place: str, limit: Limit) -> BudgetExceeded | None:

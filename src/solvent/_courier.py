@@ -35,6 +35,7 @@ class Courier(Generic[T]):
         self._name = name
         self._most = most
         self._what = what
+        self._over = False
         self._begin()
         _COURIERS.add(self)
 
@@ -53,8 +54,9 @@ class Courier(Generic[T]):
         with self._lock:
             if self._over:
                 return
-            is_first_drop = len(self._queue) >= self._most and not self.dropped
-            if len(self._queue) >= self._most:
+            is_full = len(self._queue) >= self._most
+            is_first_drop = is_full and not self.dropped
+            if is_full:
                 self._queue.popleft()
                 self.dropped += 1
             self._queue.append(item)
@@ -126,7 +128,6 @@ class Courier(Generic[T]):
         self.dropped = 0
         self._marks: list[tuple[int, threading.Event]] = []
         self._is_busy = False
-        self._over = False
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()  # Free when there is something to do.
         self._turn.acquire()
@@ -153,7 +154,10 @@ class Courier(Generic[T]):
             if item is None:
                 self._turn.acquire()
             else:
-                self.deliver(item)
+                try:
+                    self.deliver(item)
+                except Exception:  # Whatever it is, the next one has to be delivered.
+                    _log.exception("what waited in %s could not be delivered", self._name)
 
     def _tell_marks(self) -> None:
         gone = self._put - len(self._queue)
@@ -166,9 +170,7 @@ _COURIERS: "weakref.WeakSet[Courier[Any]]" = weakref.WeakSet()
 
 def _begin_in_child() -> None:
     for courier in list(_COURIERS):
-        is_over = courier._over
         courier._begin()
-        courier._over = is_over
 
 
 def _at_exit() -> None:

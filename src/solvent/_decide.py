@@ -81,9 +81,9 @@ class Decider:
         for on_exceed, passed in checked.passed:
             if on_exceed == "block":
                 return _no(passed)
-        charges = Charges.on(scope, rules.blocking, self._authorizer.policy.call, ())
+        charges = Charges.on(scope, rules.blocking, rules.policy.call, ())
         try:
-            bound = self._authorizer.cheap_bound(call, charges, at=at)
+            bound = self._authorizer.cheap_bound(call, charges, rules, at=at)
             amounts = charges.amounts(bound, retry=bool(call.retry))
         except SolventError as error:
             return _no(error)

@@ -14,6 +14,7 @@ from msgspec.structs import asdict, replace
 from solvent._inputs import Inputs, Part, Way, inferences
 from solvent._prefixes import PromptChain
 from solvent.errors import PriceUnknown
+from solvent.policy import Rules
 from solvent.prices import Price, Prices
 from solvent.wire._call import Call, Stated
 
@@ -81,27 +82,36 @@ class Estimator:
         self._prices = prices
         self._price_as = price_as
         self._assumed = assumed
-        self._assumed_models: set[str] = set()
+        self._assumed_models: set[tuple[str, str]] = set()
         self._inputs = Inputs()
 
-    def price(self, provider: str, model: str) -> Price | None:
-        price = self._prices.find(provider, model)
+    def price(self, provider: str, model: str, rules: Rules | None = None) -> Price | None:
+        """
+        The price of a model.
+
+        Args:
+            rules: In force for the call; without them it is priced by what the estimator was made with.
+        """
+        prices, price_as = self._prices, self._price_as
+        if rules is not None and rules.prices is not None:
+            prices, price_as = rules.prices, rules.policy.price_as
+        price = prices.find(provider, model)
         if price is None and not provider:  # A program's own call need not name it, where the model's name does.
-            price = self._prices.find_as(provider, model, model, source="its name")
-        if price is None and self._price_as is not None:
-            price = self._prices.find_as(provider, model, self._price_as, source="unpriced.price_as")
-            if price is not None and model not in self._assumed_models:
-                self._assumed_models.add(model)
-                self._assumed(model, self._price_as)
+            price = prices.find_as(provider, model, model, source="its name")
+        if price is None and price_as is not None:
+            price = prices.find_as(provider, model, price_as, source="unpriced.price_as")
+            if price is not None and (model, price_as) not in self._assumed_models:
+                self._assumed_models.add((model, price_as))
+                self._assumed(model, price_as)
         return price
 
-    def cheap(self, call: Call, *, at: datetime) -> Bound:
+    def cheap(self, call: Call, *, at: datetime, rules: Rules | None = None) -> Bound:
         """
         The bound that needs nothing but the request.
         """
         if call.stated is not None:
-            return self._stated(call, call.stated, at=at)
-        price = self.price(call.provider, call.model)
+            return self._stated(call, call.stated, at=at, rules=rules)
+        price = self.price(call.provider, call.model, rules)
         return self._bound(call, price, (self._inputs.cheap(call, price),), at=at)
 
     def tighten(
@@ -129,11 +139,11 @@ class Estimator:
         """
         return self._bound(replace(call, output_tokens_max=cap), bound.price, bound.input_parts, at=at)
 
-    def learn(self, chain: PromptChain, *, scope: str, input_tokens: int) -> None:
+    def learn(self, chain: PromptChain, *, scope: str, input_tokens: int, rules: Rules | None = None) -> None:
         """
         Remember what a provider billed for a whole prompt.
         """
-        price = self.price(chain.call.provider, chain.call.model)
+        price = self.price(chain.call.provider, chain.call.model, rules)
         self._inputs.learn(chain, price, scope=scope, billed=input_tokens)
 
     def broken(
@@ -151,12 +161,14 @@ class Estimator:
         return self._inputs.broken(call, bound.price, bound.input_parts, chain, scope=scope, billed=input_tokens)
 
     def close_matches(self, call: Call) -> list[str]:
+        if not call.provider:
+            return self._prices.close_anywhere(call.model)
         return self._prices.close_matches(call.provider, call.model)
 
     def close_provider(self, name: str) -> str | None:
         return self._prices.close_provider(name)
 
-    def _stated(self, call: Call, stated: Stated, *, at: datetime) -> Bound:
+    def _stated(self, call: Call, stated: Stated, *, at: datetime, rules: Rules | None) -> Bound:
         """
         The bound that the program itself gives; of a model, its price tells what the tokens can cost.
         """
@@ -166,7 +178,7 @@ class Estimator:
             output_tokens=stated.output_tokens,
             nanodollars=stated.nanodollars,
             output_cap=stated.output_tokens,
-            price=self.price(call.provider, call.model) if stated.has_model else None,
+            price=self.price(call.provider, call.model, rules) if stated.has_model else None,
             unbounded=f"what {call.model} can use",
             parts=(
                 Part(name="input", tokens=stated.input_tokens, reason=reason),

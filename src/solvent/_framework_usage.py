@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from solvent._amounts import Usage
 from solvent.wire._read import all_written, count, mapping
@@ -46,15 +46,6 @@ class Words(Struct, frozen=True, kw_only=True):
     tool_calls: Names = ()
     missing: Names = ()
     cache_inside: bool | None = True
-
-    def names(self) -> set[str]:
-        """
-        The names that lie in the usage itself.
-        """
-        values = [self.input, self.output, self.total, *self.marks]
-        for parts in asdict(self).values():
-            values += parts if isinstance(parts, tuple) else ()
-        return {name.partition(".")[0] for name in values} | {name.rpartition(".")[2] for name in values}
 
 
 def _at_any_tier(where: str, name: str) -> Names:
@@ -110,8 +101,6 @@ STRANDS = Words(
     cache_write=("cacheWriteInputTokens",),
     cache_inside=None,
 )
-
-ALL = (LANGCHAIN, PYDANTIC_AI, CREWAI, CACHE_AT_TOP, STRANDS)
 
 
 def read(words: Words, part: Mapping[str, Any]) -> Usage:

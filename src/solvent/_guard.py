@@ -68,29 +68,23 @@ class Guard:
         listeners: Listeners | None = None,
         history: "Callable[[str], Report] | None" = None,
     ) -> None:
-        self.policy = policy or Policy()
-        self.limits = LimitsInForce(self.policy)
+        policy = policy or Policy()
+        prices = prices or Prices.load(policy.prices)
+        self.limits = LimitsInForce(policy, prices)
         self.listeners = listeners or Listeners()
         self._ledger = ledger
         driver = Driver(ledger)
         self._drive, self._adrive = driver.run, driver.arun
         clock = clock or SystemClock()
         estimator = Estimator(
-            prices or Prices.load(self.policy.prices),
-            price_as=self.policy.price_as,
+            prices,
+            price_as=policy.price_as,
             assumed=lambda model, other: self.listeners.tell(PriceAssumed(model=model, priced_as=other)),
         )
         queues = Queues()
         self._clock = clock
-        self._checks = Checks(self.policy, clock)
-        authorizer = Authorizer(
-            policy=self.policy,
-            limits=self.limits,
-            checks=self._checks,
-            estimator=estimator,
-            queues=queues,
-            clock=clock,
-        )
+        checks = self._checks = Checks(clock)
+        authorizer = Authorizer(limits=self.limits, checks=checks, estimator=estimator, queues=queues, clock=clock)
         key = ledger.store.fingerprint_key()
         alerts = Alerts(self.limits, self.listeners, clock, key)
         ledger.on_expired(alerts.booked)
@@ -104,9 +98,13 @@ class Guard:
             fingerprint_key=key,
             history=history,
         )
-        self._decider = Decider(authorizer, self._checks, clock)
+        self._decider = Decider(authorizer, checks, clock)
         self._branches = Branches(self._calls, authorizer, clock)
         self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def policy(self) -> Policy:
+        return self.limits.policy
 
     def open(
         self,
@@ -195,7 +193,7 @@ class Guard:
         """
         id = new_id()
         try:
-            wait = 0.0 if _in_event_loop() else self._wait_seconds(scope, wait_seconds)
+            wait = 0.0 if _in_event_loop() else wait_seconds
             return self._drive(
                 self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
             )
@@ -223,8 +221,9 @@ class Guard:
         """
         id = new_id()
         try:
-            wait = self._wait_seconds(scope, wait_seconds)
-            flow = self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
+            flow = self._calls.admit(
+                id, call, scope, fingerprint, began, own_host, within, wait_seconds, asked, counting
+            )
             return await self._adrive(flow)
         except asyncio.CancelledError:
             # The caller went away; what may have been reserved meanwhile was never sent.
@@ -308,14 +307,24 @@ class Guard:
             StoreUnavailable, OutcomeUnknown: The ledger did not answer.
         """
         id = new_id()
-        return id if self._drive(self._branches.open(id, scope, count, time.monotonic())) else None
+        try:
+            return id if self._drive(self._branches.open(id, scope, count, time.monotonic())) else None
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, as in `admit`.
+            self._drive(self._calls.let_go(id))
+            raise
 
     async def aopen_branches(self, scope: Scope, count: int) -> str | None:
         """
         ``open_branches`` for async callers.
         """
         id = new_id()
-        return id if await self._adrive(self._branches.open(id, scope, count, time.monotonic())) else None
+        try:
+            return id if await self._adrive(self._branches.open(id, scope, count, time.monotonic())) else None
+        except asyncio.CancelledError:
+            self._later(self._adrive(self._calls.let_go(id)))
+            raise
 
     def close_branches(self, id: str | None, started: int) -> None:
         """
@@ -380,11 +389,6 @@ class Guard:
         self._calls.forget()
         self._checks.forget()
         self.limits.forget()
-
-    def _wait_seconds(self, scope: Scope, asked: float | None) -> float:
-        if asked is None:
-            asked = self.limits.rules(scope).wait_seconds
-        return self.policy.wait_seconds if asked is None else asked
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

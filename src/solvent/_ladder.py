@@ -257,8 +257,8 @@ def remedy(call: Call, bound: Bound) -> str:
     How to go on with a call that has no bound.
     """
     if call.stated is not None:
-        what = "input_tokens and output_tokens" if call.stated.has_model else "usd, tokens, or both"
-        return f"say the most that it can use ({what}); 0 for what it does not use"
+        what = "input_tokens and output_tokens" if call.stated.has_model else "usd, or a model with its tokens"
+        return f"say the most that it can use ({what})"
     if call.server_tools:
         return "cap the tool's uses in the request (max_uses, max_tool_calls), or run without that limit"
     if bound.output_tokens is None and not call.unbounded:

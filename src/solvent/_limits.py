@@ -199,6 +199,12 @@ class Scope:
         """
         return Scope(self.parts + Scope.parse(text).parts)
 
+    def is_in(self, other: "Scope") -> bool:
+        """
+        Whether it is that one, or below it.
+        """
+        return self.parts[: len(other.parts)] == other.parts
+
     def path(self) -> tuple["Scope", ...]:
         """
         This scope and all above it, widest first: everything that a call here is charged to.

@@ -4,7 +4,6 @@ What users hold: a function that hears of every event of this process.
 
 import inspect
 import logging
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -63,7 +62,7 @@ class Listening(Courier[Event]):
                 _log.exception("a listener failed on %s; it is not told again of %s", name, failure)
 
     def _hear(self, event: Event) -> None:
-        if self._thread is not threading.current_thread():
+        if not self.is_here:
             self.put(event)
 
 

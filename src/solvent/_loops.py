@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict, deque
 from typing import TypeVar
 
+from msgspec import Struct
+
 from solvent._limits import SECOND_NS
 
 REQUESTS_MAX = 16_384  # Whose last times are remembered, some hundred bytes each.
@@ -13,6 +15,19 @@ SCOPES_MAX = 4_096  # Whose last requests are remembered in their order.
 CYCLES = (2, 3)
 
 V = TypeVar("V")
+
+
+class Loop(Struct, frozen=True):
+    """
+    Requests that go round.
+
+    Attributes:
+        cycle: How many different ones come in turn.
+        calls: Those before the one that closes it: when each came, and its fingerprint.
+    """
+
+    cycle: int
+    calls: tuple[tuple[int, str], ...]
 
 
 class Loops:
@@ -24,6 +39,7 @@ class Loops:
     """
 
     def __init__(self, *, same_call: int, within_seconds: float) -> None:
+        self._numbers = same_call, within_seconds
         self._most = same_call
         self._within_ns = int(within_seconds * SECOND_NS)
         self._needed = {cycle: max(same_call + 1, 2 * cycle) for cycle in CYCLES}  # Calls that make a cycle a loop.
@@ -31,21 +47,27 @@ class Loops:
         self._last: OrderedDict[str, deque[tuple[int, str]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def closed_by(self, fingerprint: str, *, scope: str, now_ns: int) -> tuple[int, int] | None:
+    def goes_by(self, same_call: int, within_seconds: float) -> bool:
         """
-        The loop that a request closes: how many different requests come in turn, and how many came before this one.
+        Whether it was made with these numbers.
+        """
+        return self._numbers == (same_call, within_seconds)
+
+    def closed_by(self, fingerprint: str, *, scope: str, now_ns: int) -> "Loop | None":
+        """
+        The loop that a request closes.
         """
         since = now_ns - self._within_ns
         with self._lock:
             times = self._times.get(fingerprint, deque[int]())
             if len(times) == self._most and times[0] >= since:
-                return 1, self._most
+                return Loop(1, tuple([(at, fingerprint) for at in times]))
             last = [*self._last.get(scope, ()), (now_ns, fingerprint)]
         for cycle, needed in self._needed.items():
             calls = last[-needed:]
             goes_round = all(call[1] == calls[place][1] for place, call in enumerate(calls[cycle:]))
             if len(calls) == needed and calls[0][0] >= since and goes_round:
-                return cycle, needed - 1
+                return Loop(cycle, tuple(calls[:-1]))
         return None
 
     def add(self, fingerprint: str, *, scope: str, now_ns: int) -> None:

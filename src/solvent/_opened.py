@@ -7,17 +7,19 @@ import weakref
 from contextlib import suppress
 from fractions import Fraction
 from functools import partial
+from threading import Lock
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent._block import OPEN, Block, innermost
-from solvent._carrier import Carrier, check_known, openings_in
+from solvent._carrier import Carrier, check_known, is_known, openings_in
 from solvent._clock import SystemClock
 from solvent._ids import new_id
-from solvent._limits import OWNERS, SEGMENTS_MAX, Limit, Scope
-from solvent._outer import Asked, Outer, segment
+from solvent._limits import OWNERS, SECOND_NS, SEGMENTS_MAX, Limit, Scope
+from solvent._openings import opening
+from solvent._outer import Asked, Opened, Outer, outer_gateway, segment
 from solvent._runtime import PROCESS, Runtime
 from solvent.errors import BudgetExceeded, SettingsError
 from solvent.policy._fallback import Fallback
@@ -104,31 +106,64 @@ def child_of(scope: Scope, kind: str, name: str) -> Scope:
     return scope.child(kind, name)
 
 
-def carried_by(block: Block, carrier: Carrier | None) -> Carrier:
+def carried_by(block: Block, scope: Scope | None = None) -> Carrier:
     """
     What stands for a block elsewhere.
 
     Args:
-        carrier: The one that it goes on with itself.
+        scope: One around it that is meant in its place.
 
     Raises:
         SettingsError: Its ledger is in nobody else's reach.
+        StoreUnavailable, OutcomeUnknown: It did not answer.
     """
-    store = block.runtime.ledger.store
+    scope, runtime = scope or block.scope, block.runtime
+    store = runtime.ledger.store
     if not is_shared(store.url):
         raise SettingsError(
-            where=f"carry() of {block.scope}",
+            where=f"carry() of {scope}",
             expected="a ledger that other processes can reach",
             got=store.url,
             hint="name a file: SOLVENT_LEDGER=ledger.db, or budget(…, ledger=…)",
         )
-    began_ns = dict(carrier.began_ns) if carrier is not None else {}
-    each: Block | None = block
-    while each is not None:
-        if each.scope.parts == block.scope.parts[: len(each.scope.parts)]:
-            began_ns.setdefault(len(each.scope.parts), each.began_ns)
-        each = each.outer
-    return Carrier.of(block.scope, began_ns, store.url)
+    if not is_known(store, scope):  # An agent without limits, in no budget: whoever goes on with it asks the ledger.
+        own = Opened(scope=str(scope), seconds=0)
+        runtime.ledger.do(opening(scope, runtime.guard.limits.rules(scope), own=own))
+    return Carrier.of(
+        scope, {depth: at for depth, at in block.began_ns.items() if depth <= len(scope.parts)}, store.url
+    )
+
+
+def way_in(block: Block) -> str:
+    """
+    The address of the run's gateway that stands for a block that was opened there: for a child process, which it holds
+    to the block as long as somebody has it.
+
+    Raises:
+        SettingsError: There is no gateway, or it would not.
+    """
+    gateway = PROCESS.outer()
+    if gateway is None or not block.below:
+        return outer_gateway() or ""
+    with _WAYS:
+        if block.way_in is None:
+            kind, name = block.scope.parts[-1]
+            asked = Asked(name=name, kind="agent" if kind == "agent" else "step", way_in=True)
+            opened = gateway.open(asked, below="/".join(block.below[:-1]))
+            block.way_in = f"{gateway.address.rpartition('/')[0]}/{opened.token}"
+            _close_with(block, gateway, opened.opening)
+        return block.way_in
+
+
+_WAYS = Lock()  # Held while a block gets the one way in that it has.
+
+
+def _begin_in_child() -> None:
+    global _WAYS
+    _WAYS = Lock()  # Another thread of the parent may have held it.
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _check_place(wanted: Wanted, outer: Block | None) -> None:
@@ -181,10 +216,7 @@ def _open_at(gateway: Outer, budget: object, wanted: Wanted, name: str, outer: B
     runtime = PROCESS.runtime() if is_shared(opened.ledger) else None
     below = (*above, segment(kind, name))
     block = Block(budget, outer, Scope.parse(opened.scope), runtime, below, retry=wanted.retry)
-    if runtime is not None:
-        runtime.keep_alive()
-        end = partial(_close_at, gateway, opened.opening, os.getpid(), OPEN.forks)
-        weakref.finalize(block, runtime.later, end).atexit = False  # The run's end is near, and ends it.
+    _close_with(block, gateway, opened.opening)
     return block
 
 
@@ -196,11 +228,20 @@ def _resumed(budget: object, wanted: Wanted, carrier: Carrier, outer: Block | No
     runtime = PROCESS.runtime(wanted.ledger)
     store = runtime.ledger.store
     check_known(store, carrier)
-    below = None
-    if gateway is not None and carrier.scope.parts[: len(runtime.scope.parts)] == runtime.scope.parts:
-        below = tuple([segment(kind, name) for kind, name in carrier.scope.parts[len(runtime.scope.parts) :]])
+    run = runtime.scope if gateway is not None and carrier.scope.is_in(runtime.scope) else None
+    below = (
+        None if run is None else tuple([segment(kind, name) for kind, name in carrier.scope.parts[len(run.parts) :]])
+    )
     block = Block(budget, outer, carrier.scope, runtime, below, retry=wanted.retry)
-    for opened in openings_in(store, carrier, now_ns=SystemClock().now_ns()):
+    now_ns = SystemClock().now_ns()
+    block.own = Opened(scope=str(carrier.scope), seconds=0)
+    for opened in openings_in(store, carrier, now_ns=now_ns):
+        place = Scope.parse(opened.scope)
+        block.began_ns[len(place.parts)] = now_ns - int(opened.seconds * SECOND_NS)
+        if place == carrier.scope:
+            block.own = replace(opened, seconds=0)
+        if run is not None and run.is_in(place):
+            continue  # It is in force since this run began.
         again = replace(
             wanted,
             limits=opened.limits,
@@ -208,8 +249,31 @@ def _resumed(budget: object, wanted: Wanted, carrier: Carrier, outer: Block | No
             wait_seconds=opened.wait_seconds,
             alert=opened.alert,
         )
-        _put_in_force(block, runtime, again, Scope.parse(opened.scope), opened.seconds)
+        _put_in_force(block, runtime, again, place, opened.seconds)
+        if run is not None and gateway is not None:
+            _hold_at(gateway, block, place, opened, len(run.parts))
     return block
+
+
+def _hold_at(gateway: Outer, block: Block, place: Scope, opened: Opened, depth: int) -> None:
+    """
+    Put in force at the run's gateway what a budget was opened with: nobody there may have it any more.
+
+    Args:
+        depth: Of the run.
+    """
+    kind, name = place.parts[-1]
+    asked = Asked(
+        name=name,
+        kind="agent" if kind == "agent" else "step",
+        limits=opened.limits,
+        fallback=opened.fallback,
+        wait_seconds=opened.wait_seconds,
+        alert=opened.alert,
+        seconds=opened.seconds,
+    )
+    answered = gateway.open(asked, below="/".join(segment(*part) for part in place.parts[depth:-1]))
+    _close_with(block, gateway, answered.opening)
 
 
 def _put_in_force(block: Block, runtime: Runtime, wanted: Wanted, scope: Scope, seconds: float) -> None:
@@ -217,6 +281,17 @@ def _put_in_force(block: Block, runtime: Runtime, wanted: Wanted, scope: Scope, 
     opening = guard.open(scope, wanted.limits, wanted.fallback, wanted.wait_seconds, wanted.alert, seconds=seconds)
     # Not at the end of the block: a task that was started in it may go on, and is held to these limits still.
     weakref.finalize(block, guard.close, scope, opening)
+
+
+def _close_with(block: Block, gateway: Outer, opening: str) -> None:
+    """
+    Have an opening at the gateway forgotten with a block; without a ledger in reach that is at the run's end.
+    """
+    runtime = block.kept_by
+    if runtime is not None:
+        runtime.keep_alive()
+        end = partial(_close_at, gateway, opening, os.getpid(), OPEN.forks)
+        weakref.finalize(block, runtime.later, end).atexit = False  # The run's end is near, and ends it.
 
 
 def _close_at(gateway: Outer, opening: str, pid: int, forks: int) -> None:

@@ -63,6 +63,7 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         name: Of the step or agent.
         way_in: An address of its own is wanted, too.
+        seconds: For which its time runs already.
     """
 
     name: str
@@ -72,12 +73,14 @@ class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wait_seconds: float | None = None
     way_in: bool = False
     alert: tuple[Fraction, ...] = ()
+    seconds: float = 0
 
     def __post_init__(self) -> None:
         if not all(0 < share <= 1 for share in self.alert):
             raise ValueError("alert must be shares above 0 and at most 1")
-        if self.wait_seconds is not None and not 0 <= self.wait_seconds < math.inf:
-            raise ValueError(f"wait_seconds must be a number of seconds from 0 on, got {self.wait_seconds}")
+        for name, value in (("seconds", self.seconds), ("wait_seconds", self.wait_seconds)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of seconds from 0 on, got {value}")
 
 
 class Answered(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ class Place(Struct, frozen=True, kw_only=True):
         lost_among: The budgets that are open where nobody can say to which of them it belongs.
         retry: Which attempt the code here is, 0 for the first.
         within: Open reservations that a call made here is part of.
+        block: The innermost one of a budget, where that is known.
     """
 
     runtime: Runtime
@@ -24,6 +25,7 @@ class Place(Struct, frozen=True, kw_only=True):
     lost_among: tuple[str, ...] = ()
     retry: int = 0
     within: tuple[str, ...] = ()
+    block: Block | None = None
 
 
 class _Here(Struct, frozen=True):
@@ -50,7 +52,14 @@ def current_place() -> Place:
         return Place(runtime=runtime, scope=runtime.scope, lost_among=here.lost_among)
     if here.lost_among:
         return Place(runtime=here.block.runtime, scope=here.scope, lost_among=here.lost_among)
-    return Place(runtime=here.block.runtime, scope=here.scope, retry=here.block.retry, within=here.block.within)
+    return place_of(here.block)
+
+
+def place_of(block: Block) -> Place:
+    """
+    Whom a call is charged to that belongs to a block.
+    """
+    return Place(runtime=block.runtime, scope=block.scope, retry=block.retry, within=block.within, block=block)
 
 
 def steps_below_run() -> tuple[str, ...] | None:
@@ -65,6 +74,14 @@ def steps_below_run() -> tuple[str, ...] | None:
         return None
     shorter = len(here.block.scope.parts) - len(here.scope.parts)  # By the steps that others do not share.
     return here.block.below[: max(len(here.block.below) - shorter, 0)]
+
+
+def retry_here() -> int:
+    """
+    Which attempt the code here is, 0 for the first.
+    """
+    found = innermost()
+    return 0 if found is None else found.retry
 
 
 def lost_among() -> tuple[str, ...]:

@@ -12,16 +12,16 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from solvent._carrier import SCOPE_VARIABLE, Carrier, openings_in
+from solvent._carrier import LEDGER_VARIABLE, SCOPE_VARIABLE, Carrier, check_known, openings_in
 from solvent._clock import SystemClock
 from solvent._guard import EXTEND_SECONDS, Guard
 from solvent._ids import new_id
-from solvent._limits import OWNERS, Scope
+from solvent._limits import OWNERS, SECOND_NS, Scope
 from solvent._outer import InForce, Opened, Outer, outer_gateway
 from solvent._webhook import webhook_of
 from solvent.errors import SettingsError
@@ -45,12 +45,16 @@ class Runtime:
         ledger: A URL or the path of a ``.db`` file.
         scope: Of calls that no budget is open for.
 
+    Attributes:
+        began_ns: When what it is in was opened (since 1970, UTC), by the number of its scope's segments.
+
     Raises:
         SettingsError, StoreUnavailable, LedgerCorrupt: The ledger cannot be opened, or an alert has no secret.
     """
 
     def __init__(self, ledger: str, policy: Policy, *, scope: Scope) -> None:
         self.scope = scope
+        self.began_ns: dict[int, int] = {}
         listeners, self._webhook = Listeners(), webhook_of(policy.alert)
         if self._webhook is not None:
             listeners.add(self._webhook.hear)
@@ -173,11 +177,10 @@ class Settings:
                     self._opened[outer.address] = _joined(outer.in_force())
                 return self._opened[outer.address]
             policy = self._policy()
-            url = spelled_out(
-                ledger or self.ledger or os.environ.get("SOLVENT_LEDGER") or policy.ledger or default_url()
-            )
+            own = spelled_out(self.ledger or os.environ.get(LEDGER_VARIABLE) or policy.ledger or default_url())
+            url = own if ledger is None else spelled_out(ledger)
             if url not in self._opened:
-                self._opened[url] = _begun(url, policy, _inherited() if ledger is None else None)
+                self._opened[url] = _begun(url, policy, _inherited() if url == own else None)
             return self._opened[url]
 
     def inherited_scope(self) -> Scope | None:
@@ -218,10 +221,7 @@ def _joined(found: InForce) -> Runtime:
             hint="give `solvent run` a file, or call an address of the gateway (OPENAI_BASE_URL and its kin)",
         )
     runtime = Runtime(found.ledger, found.policy, scope=Scope.parse(found.scope))
-    for opened in found.openings:
-        scope = Scope.parse(opened.scope)
-        fallback, alert = opened.fallback, opened.alert
-        runtime.guard.open(scope, opened.limits, fallback, opened.wait_seconds, alert, seconds=opened.seconds)
+    _put_in_force(runtime, found.openings)
     return runtime
 
 
@@ -231,14 +231,22 @@ def _begun(url: str, policy: Policy, carrier: Carrier | None) -> Runtime:
     """
     runtime = Runtime(url, policy, scope=_process_scope(carrier))
     if carrier is not None:
-        for opened in openings_in(runtime.ledger.store, carrier, now_ns=SystemClock().now_ns()):
-            _open(runtime, opened)
+        try:
+            if carrier.began_ns:  # A budget was opened; a scope alone may be the first of its name.
+                check_known(runtime.ledger.store, carrier)
+            _put_in_force(runtime, openings_in(runtime.ledger.store, carrier, now_ns=SystemClock().now_ns()))
+        except BaseException:
+            runtime.close()
+            raise
     return runtime
 
 
-def _open(runtime: Runtime, opened: Opened) -> None:
-    scope = Scope.parse(opened.scope)
-    runtime.guard.open(scope, opened.limits, opened.fallback, opened.wait_seconds, seconds=opened.seconds)
+def _put_in_force(runtime: Runtime, openings: Iterable[Opened]) -> None:
+    now_ns = SystemClock().now_ns()
+    for opened in openings:
+        scope, seconds = Scope.parse(opened.scope), opened.seconds
+        runtime.guard.open(scope, opened.limits, opened.fallback, opened.wait_seconds, opened.alert, seconds=seconds)
+        runtime.began_ns[len(scope.parts)] = now_ns - int(seconds * SECOND_NS)
 
 
 def _inherited() -> Carrier | None:

@@ -13,7 +13,6 @@ from solvent._carrier import Carrier, carrier_in
 from solvent._limits import OWNERS, Scope
 from solvent._limits_in_code import Limits, LimitSpec, limits_of
 from solvent._opened import Kind, Wanted
-from solvent._place import current_place
 from solvent.policy._fallback import chain, share
 
 
@@ -154,7 +153,7 @@ def resume(carrier: str | Scope | Carrier | Mapping[str, str], *, ledger: str | 
     return Budget(Wanted(name=found.scope.parts[-1][1], carrier=found, ledger=ledger))
 
 
-HERE = Asks(current_place)
+HERE = Asks()
 call, check, acheck = HERE.call, HERE.check, HERE.acheck
 
 

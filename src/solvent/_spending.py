@@ -199,10 +199,10 @@ class Spending:
 
     def _enter(self, place: Place, admission: Admission) -> Self:
         self._admission = admission
-        outer = CURRENT.get()
+        outer = place.block
         below = outer.below if outer is not None else None
         budget = outer.budget if outer is not None else None
-        block = Block(budget, outer, place.scope, place.runtime, below, within=(admission.id,))
+        block = Block(budget, outer, place.scope, place.runtime, below, within=(*place.within, admission.id))
         self._entered = CURRENT.set(block)
         return self
 

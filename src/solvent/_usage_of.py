@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from solvent import _framework_usage as frameworks
 from solvent._amounts import Usage
-from solvent._plain import plain
-from solvent._usage_shapes import CHAT, COHERE, NAMES, OLLAMA, Shape, is_google_by_attributes, provider_of, shape_of
+from solvent._plain import Sought, plain
+from solvent._usage_shapes import CHAT, COHERE, COUNTS, OLLAMA, Shape, is_google_by_attributes, provider_of, shape_of
 from solvent.wire import FORMATS, Call, WireFormat
 from solvent.wire._bedrock_bodies import Completion, Embedding
 from solvent.wire._gemini import camel
@@ -25,10 +25,9 @@ _CARRIERS = (
     "context_wrapper", "metrics", "accumulated_usage", "message", "response", "response_metadata", "metadata",
     "additional_kwargs",
 )  # fmt: skip
-_CARRIERS_DEPTH_MAX = 8
 _MODELS = ("model", "modelVersion", "model_version", "model_name")
 _MODELS_NEAR = ("response_metadata", "llm_output", "raw", "response")  # Where frameworks keep the model's name.
-_NAMES = NAMES | {*_MODELS, "tool_calls", "type"}
+_SOUGHT = Sought(counts=COUNTS, carriers=_CARRIERS, beside=frozenset({*_MODELS, "tool_calls", "type"}))
 _NAMES_SHOWN = 8
 _OWN = frozenset(Usage.__struct_fields__)
 _READERS: Mapping[str, WireFormat | Completion | Embedding] = {
@@ -61,7 +60,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
 def usage_of(given: object) -> Told:
     """
-    What ``given`` says that a call used.
+    What ``given`` says that a call used. Of what only its request tells, such as how large a container is, the dearest.
 
     Args:
         given: A usage, or a reply or result that carries one, as an SDK or a framework hands it out or as plain data;
@@ -77,8 +76,8 @@ def usage_of(given: object) -> Told:
         given.check()
         return Told(usage=given)
     try:
-        source = plain(given, _NAMES, _CARRIERS)
-        found = _told(source, None, _CARRIERS_DEPTH_MAX) if isinstance(source, dict) else None
+        source = plain(given, _SOUGHT)
+        found = _told(source, None) if isinstance(source, dict) else None
         if found is None:
             raise ValueError(f"it tells no usage that is known; {_shown(source)}")
         if found.usage is not None:
@@ -101,7 +100,7 @@ def _shown(source: object) -> str:
     return f"its names are {names or 'none'}{', …' if len(source) > _NAMES_SHOWN else ''}"
 
 
-def _told(source: Mapping[str, Any], model: str | None, depth: int) -> Told | None:
+def _told(source: Mapping[str, Any], model: str | None) -> Told | None:
     """
     The first whole usage in ``source`` or in what it carries, else the first part of one.
     """
@@ -113,9 +112,9 @@ def _told(source: Mapping[str, Any], model: str | None, depth: int) -> Told | No
     found = [_counted(source, source, None, model), _elsewhere(source, model)]
     for name in _CARRIERS:
         inner = _only(source.get(name))
-        if not isinstance(inner, dict) or depth == 0 or any(told is not None and told.usage for told in found):
+        if not isinstance(inner, dict) or any(told is not None and told.usage for told in found):
             continue
-        told = _counted(inner, source, name, model) or _told(inner, model, depth - 1)
+        told = _counted(inner, source, name, model) or _told(inner, model)
         found.append(_with_tool_calls(told, source.get("tool_calls")))
     known = [told for told in found if told is not None]
     return next((told for told in known if told.usage is not None), known[0] if known else None)
@@ -214,7 +213,7 @@ def _read_alone(shape: Shape, part: Mapping[str, Any], model: str | None) -> int
     told = part
     for name in ("billed_units", "tokens") if shape is COHERE else ():
         told = {**told, name: {**mapping(part.get(name)), shape.output: 0}}
-    usage = _read(shape, _alone(shape, {**told, shape.output: 0, shape.total: None}), model)
+    usage = _read(shape, _alone(shape, {**told, shape.output: 0}), model)
     return None if usage is None else usage.input_tokens
 
 

@@ -73,18 +73,11 @@ _COHERE_PARTS = ("billed_units", "tokens")
 _GOOGLE_MARKS = ("candidates_token_count", "prompt_token_count", "total_token_count")
 _XAI_MARKS = frozenset({"cost_in_usd_ticks", "num_sources_used", "server_side_tool_usage_details"})
 
-# Every name that is read of an object whose fields are not known: the counts, and where such lie.
-NAMES = frozenset(
+# The names by which a usage is known.
+COUNTS = frozenset(
     {
-        "audio", "audio_tokens", "cache_creation", "cache_creation_token_details", "cached_content_token_count",
-        "cached_tokens", "cached_tokens_details", "completion_tokens_details", "ephemeral_1h_input_tokens",
-        "ephemeral_5m_input_tokens", "image_tokens", "input_tokens_details", "iterations", "modality",
-        "output_tokens_details", "prompt_tokens_details", "reasoning_tokens", "server_tool_use", "thinking_tokens",
-        "thoughts_token_count", "token_count", "tool_use_prompt_token_count", "unmeasured_requests",
-        "web_search_requests",
-        *_ANTHROPIC_MARKS, *_COHERE_PARTS, *_GOOGLE_MARKS, *_XAI_MARKS,
+        *_ANTHROPIC_MARKS, *_COHERE_PARTS, *_GOOGLE_MARKS,
         *[name for shape in _BY_NAMES for name in (shape.input, shape.output, shape.total) if name],
-        *[name for words in frameworks.ALL for name in words.names()],
     }
 )  # fmt: skip
 

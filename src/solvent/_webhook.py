@@ -65,13 +65,22 @@ class Webhook(Courier[ShareReached]):
     Args:
         url: Of HTTP; only its scheme and host are ever shown, for the rest is often a secret.
         secret: What is sent is signed with it; unsigned without.
+        warn: Is told of what is not delivered; the logger ``solvent`` unless given.
         wait: Sleeps so many seconds; ends before where the program does.
     """
 
-    def __init__(self, url: str, secret: bytes | None = None, *, wait: Callable[[float], object] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        secret: bytes | None = None,
+        *,
+        warn: Callable[[str], object] | None = None,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
         super().__init__(name="solvent-webhook", most=QUEUE_MAX, what="alerts")
         self._url = urlsplit(url)
         self._secret = secret
+        self._warn = warn or _log.warning
         self._wait = wait
         self._is_gone = False
 
@@ -93,7 +102,7 @@ class Webhook(Courier[ShareReached]):
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         is_done = super().close(timeout_seconds)
         if not is_done:
-            _log.warning("%d alerts were not delivered to %s: the program ended before", self.left, self.address)
+            self._warn(f"{self.left} alerts were not delivered to {self.address}: the program ended before")
         return is_done
 
     def deliver(self, item: ShareReached) -> None:
@@ -110,13 +119,8 @@ class Webhook(Courier[ShareReached]):
         if answer.verdict != "taken":
             self._is_gone = answer.status == GONE
             after = "; it is told of none any more" if self._is_gone else ""
-            _log.warning(
-                "an alert was not delivered to %s: %s%s. It said: %s",
-                self.address,
-                answer.reason,
-                after,
-                item.headline(),
-            )
+            said = f"{answer.reason}{after}. It said: {item.headline()}"
+            self._warn(f"an alert was not delivered to {self.address}: {said}")
 
     def _post(self, id: str, body: bytes) -> _Answer:
         import http.client  # 10 ms to import, and only needed here.
@@ -147,16 +151,22 @@ class Webhook(Courier[ShareReached]):
             connection.close()
 
 
-def webhook_of(alert: Alert | None, environ: Mapping[str, str] = os.environ) -> Webhook | None:
+def webhook_of(
+    alert: Alert | None, environ: Mapping[str, str] = os.environ, *, warn: Callable[[str], object] | None = None
+) -> Webhook | None:
     """
     The webhook that a policy's alert names, if it does.
+
+    Args:
+        warn: As of ``Webhook``.
 
     Raises:
         SettingsError: The variable with its secret says none.
     """
     if alert is None or alert.webhook is None:
         return None
-    return Webhook(alert.webhook, None if alert.secret_env is None else _secret(alert, alert.secret_env, environ))
+    secret = None if alert.secret_env is None else _secret(alert, alert.secret_env, environ)
+    return Webhook(alert.webhook, secret, warn=warn)
 
 
 def payload(event: ShareReached) -> bytes:

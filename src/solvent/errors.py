@@ -128,7 +128,7 @@ class BudgetExceeded(RefusalText, SolventError):
         Raises:
             StoreUnavailable, LedgerCorrupt: The journal cannot be read.
         """
-        history: Callable[[], Report] | None = self.__dict__.get("_history")
+        history: Callable[[], Report | None] | None = self.__dict__.get("_history")
         return self.__dict__.get("_report") if history is None else history()
 
     @property
@@ -140,7 +140,7 @@ class BudgetExceeded(RefusalText, SolventError):
         return found
 
     def remember(
-        self, *, history: "Callable[[], Report] | None" = None, results: Mapping[int, object] | None = None
+        self, *, history: "Callable[[], Report | None] | None" = None, results: Mapping[int, object] | None = None
     ) -> None:
         """
         Keep where the history of its run is to be had, or the results that were there by then.
@@ -165,14 +165,27 @@ class LoopDetected(BudgetExceeded):
     Attributes:
         cycle: How many different requests come in turn; with 1 it is the same one again and again.
         fingerprint: Of this request, as the journal has it.
+        fingerprints: Of those that came in turn before it.
+        seconds_ago: When the last ones of them came, the latest at the end.
     """
 
     code = "loop_detected"
 
     def __init__(
-        self, *, scope: str, limit: int, spent: int, cycle: int, within_seconds: float, fingerprint: str, source: str
+        self,
+        *,
+        scope: str,
+        limit: int,
+        spent: int,
+        cycle: int,
+        within_seconds: float,
+        fingerprint: str,
+        source: str,
+        fingerprints: Sequence[str] = (),
+        seconds_ago: Sequence[float] = (),
     ) -> None:
         self.cycle, self.within_seconds, self.fingerprint = cycle, within_seconds, fingerprint
+        self.fingerprints, self.seconds_ago = tuple(fingerprints), tuple(seconds_ago)
         super().__init__(scope=scope, meter="same_call", limit=limit, spent=spent, requested=1, source=source)
 
     def headline(self) -> str:
@@ -181,7 +194,11 @@ class LoopDetected(BudgetExceeded):
         return f"{self.scope} makes the same {what} {times}; {self.limit} are allowed."
 
     def _state(self) -> str:
-        return f"Nothing in them changed; the last one has the fingerprint {self.fingerprint}."
+        came = ""
+        if self.seconds_ago:
+            first, last = show_seconds(self.seconds_ago[0]), show_seconds(self.seconds_ago[-1])
+            came = f"; the ones before came {first} to {last} ago"
+        return f"Nothing in them changed{came}. This one has the fingerprint {self.fingerprint}."
 
     def _ways(self) -> list[str]:
         return ["find what repeats them", f"raise same_call{f' ({self.source})' if self.source else ''}"]

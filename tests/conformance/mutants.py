@@ -83,6 +83,16 @@ class ReleasedOnExpiry(MemoryStore):
         return len(due)
 
 
+class ForgetsBefore(MemoryStore):
+    """
+    Says of a closing how its accounts stood only after it.
+    """
+
+    def _answer(self, id, known, before=()):
+        answer = super()._answer(id, known, before)
+        return replace(answer, before=answer.balances) if before else answer
+
+
 class RepeatedReserve(MemoryStore):
     """
     Counts a repeated reservation twice.
@@ -275,6 +285,10 @@ MUTANTS = (
     ),
     Row(ClampedOverrun, ("test_what_was_spent_is_booked_above_the_limit_and_admits_nothing_more",)),
     Row(EndlessTopUp, ("test_a_top_up_is_for_the_window_that_counts_now",)),
+    Row(
+        ForgetsBefore,
+        ("test_a_closing_tells_how_its_accounts_stood_right_before", "test_what_expires_is_told_as_it_was_closed"),
+    ),
     Row(OpenGauge, ("test_the_gauge_of_open_calls_closes_at_0_on_every_path",)),
     Row(RefusalBindsId, ("test_a_refusal_binds_no_id",)),
     Row(RefusedCounts, ("test_all_limits_hold_or_no_balance_changes",)),

@@ -119,9 +119,11 @@ class CountingGuard:
         fallback: tuple[Fallback, ...] = (),
         wait_seconds: float | None = None,
         alert: tuple[Fraction, ...] = (),
+        *,
+        seconds: float = 0,
     ) -> Opening:
         self.opened.append((scope, limits))
-        return Opening(limits, fallback, wait_seconds, alert=alert)
+        return Opening(limits, fallback, wait_seconds, -int(seconds * 1e9), alert)
 
     def close(self, scope: Scope, opening: Opening) -> None:
         self.closed.append((scope, opening))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_type
 
+import solvent
 from solvent._clock import Clock, SystemClock
 from solvent._limits import Limit, Scope
 from solvent._operations import (
@@ -26,6 +27,7 @@ from solvent._operations import (
 )
 from solvent._records import Account, Balance, CallRecord, Entry, Posting, Terms
 from solvent.errors import IdConflict, LedgerCorrupt, OutcomeUnknown, ReservationClosed, SolventError, StoreUnavailable
+from solvent.events import Event
 from solvent.stores import default_url, open_store
 from solvent.stores._batcher import Ledger
 from solvent.stores._protocol import Store
@@ -113,3 +115,13 @@ def errors() -> Sequence[SolventError]:
     assert_type(OutcomeUnknown(ledger="memory://", id="a", reason="it is full").id, str)
     assert_type(StoreUnavailable(ledger="memory://", reason="it is full").reason, str)
     return [LedgerCorrupt(ledger="ledger.db", found="it is none")]
+
+
+def hear(event: Event) -> None: ...
+
+
+with solvent.listen(hear) as listening:
+    assert_type(listening, solvent.Listening)
+    assert_type(listening.flush(), bool)
+    assert_type(listening.dropped, int)
+    listening.stop(timeout_seconds=1)

@@ -63,7 +63,9 @@ class Nested:
         except ValueError as exc:
             raise Rejected(400, "invalid_request", str(exc)) from None
         opening = new_id()
-        opened = self._guard.open(child, asked.limits, asked.fallback, asked.wait_seconds, asked.alert)
+        opened = self._guard.open(
+            child, asked.limits, asked.fallback, asked.wait_seconds, asked.alert, seconds=asked.seconds
+        )
         token = self._routes.add(child) if asked.way_in else ""
         self._open[opening] = _Open(child, opened, token)
         answer = Answered(

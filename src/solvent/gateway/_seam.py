@@ -74,9 +74,11 @@ class Guard(Protocol):
         fallback: tuple[Fallback, ...] = (),
         wait_seconds: float | None = None,
         alert: tuple[Fraction, ...] = (),
+        *,
+        seconds: float = 0,
     ) -> Opening:
         """
-        Add limits of a child scope.
+        Add limits of a child scope, whose time began so many seconds ago.
         """
 
     def close(self, scope: Scope, opening: Opening) -> None:

@@ -42,6 +42,7 @@ HOOKS: tuple[Hook, ...] = (
     Hook("anthropic", "anthropic._base_client", "stainless"),
     Hook("botocore", "botocore.endpoint", "botocore"),
     Hook("cohere", "cohere.core.http_client", "cohere"),
+    Hook("concurrent.futures", "concurrent.futures.process", "processes"),
     Hook("concurrent.futures", "concurrent.futures.thread", "threads"),
     Hook("google-genai", "google.genai._api_client", "google_genai"),
     Hook("groq", "groq._base_client", "stainless"),
@@ -55,15 +56,20 @@ HOOKS: tuple[Hook, ...] = (
     Hook("mistralai", "mistralai.basesdk", "mistralai"),
     Hook("mistralai", "mistralai.client.basesdk", "mistralai"),
     Hook("multiprocessing", "multiprocessing.pool", "threads"),
+    Hook("multiprocessing", "multiprocessing.process", "processes"),
     Hook("ollama", "ollama._client", "ollama"),
     Hook("openai", "openai._base_client", "stainless"),
+    Hook("os", "os", "children"),
     Hook("requests", "requests.sessions", "requests"),
+    Hook("subprocess", "subprocess", "children"),
     Hook("threading", "threading", "threads"),
     Hook("together", "together._base_client", "stainless"),
+    Hook("uvloop", "uvloop", "children"),
     Hook("websockets", "websockets.client", "transports"),
     Hook("websockets", "websockets.legacy.client", "transports"),
 )
-_NAMING = frozenset({"aiohttp", "httpx", "requests", "threads"})  # The files whose hooks say whose a call is.
+# The files whose hooks say whose a call is.
+_NAMING = frozenset({"aiohttp", "children", "httpx", "processes", "requests", "threads"})
 
 
 class _Installed:

@@ -4,7 +4,7 @@ Calls to the gateway of the ``solvent run`` around this process: it counts them,
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,14 +12,18 @@ from msgspec import Struct
 
 from solvent._answers import ERROR_HEADER, answer_to, error_in
 from solvent._outer import GATEWAY, SCOPE_HEADER, outer_gateway
-from solvent._place import lost_among, steps_below_run
+from solvent._place import lost_among, retry_here, steps_below_run
 from solvent._runtime import PROCESS
-from solvent.errors import SettingsError, SolventError, Unbounded
+from solvent.errors import BudgetExceeded, SettingsError, SolventError, Unbounded
 from solvent.events import Listeners
 from solvent.instrument._above import above
 from solvent.instrument._calls import Refused
 from solvent.instrument._lost import tell_lost
 from solvent.wire import FORMATS
+from solvent.wire._read import RETRY_HEADER, retry_count
+
+if TYPE_CHECKING:
+    from solvent.report import Report
 
 
 class _Response(Protocol):
@@ -47,7 +51,10 @@ class Passing(Struct, frozen=True):
         known = above()
         if known is not None:
             header = response.headers.get(ERROR_HEADER)
-            known.tell(None if header is None else error_in(header))
+            error = None if header is None else error_in(header)
+            if isinstance(error, BudgetExceeded):
+                error.remember(history=_history)
+            known.tell(error)
         return response
 
 
@@ -75,10 +82,18 @@ def to_gateway(url: object, given: Callable[[str], str | None]) -> Passing | Non
         _tell_lost(steps, among)
     # Another address of the gateway stands for another scope, which has no such steps.
     own = "/".join(steps) if str(url).startswith(f"{address}/") else ""
-    scope = given(SCOPE_HEADER) or ""
-    if not own or scope == own or scope.startswith(own + "/"):
-        return Passing({})
-    return Passing({SCOPE_HEADER: f"{own}/{scope}" if scope else own})
+    scope, headers = given(SCOPE_HEADER) or "", _retry(given)
+    if own and scope != own and not scope.startswith(own + "/"):
+        headers[SCOPE_HEADER] = f"{own}/{scope}" if scope else own
+    return Passing(headers)
+
+
+def _retry(given: Callable[[str], str | None]) -> dict[str, str]:
+    """
+    Which attempt it is of a ``solvent.retry``, where its caller knows of fewer.
+    """
+    retry = retry_here()
+    return {RETRY_HEADER: str(retry)} if retry > retry_count({RETRY_HEADER: given(RETRY_HEADER) or ""}) else {}
 
 
 def check_gateway() -> None:
@@ -103,6 +118,14 @@ def _tell_lost(steps: tuple[str, ...], among: tuple[str, ...]) -> None:
         if (known := above()) is not None:
             known.tell(error)
         raise _refused(error) from error
+
+
+def _history() -> "Report | None":
+    try:
+        runtime = PROCESS.runtime()
+    except SettingsError:  # The gateway's ledger is in nobody else's reach.
+        return None
+    return runtime.history(str(runtime.scope))
 
 
 def _listeners() -> Listeners | None:

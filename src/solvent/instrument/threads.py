@@ -1,5 +1,5 @@
 """
-Threads and pools of threads: what they run is charged to the budget of whoever started it.
+Threads and pools: what they run is charged to the budget of whoever started it.
 
 ``asyncio`` tasks and ``asyncio.to_thread`` inherit it by themselves; ``run_in_executor`` submits to a pool.
 
@@ -16,6 +16,7 @@ from typing import Any
 
 from solvent._block import carried, innermost
 from solvent.instrument._hooks import Unhook, wrap
+from solvent.instrument.processes import task
 
 _SUBMITS: ContextVar[bool] = ContextVar("solvent_submits", default=False)  # Work to a pool, which may start a thread.
 
@@ -46,10 +47,11 @@ def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwar
 def _submit(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if _is_elsewhere(pool):
         return wrapped(*args, **kwargs)
+    hand_over = task if _has_processes(pool) else carried
     if args:
-        args = (carried(args[0]), *args[1:])
+        args = (hand_over(args[0]), *args[1:])
     elif "func" in kwargs:
-        kwargs = {**kwargs, "func": carried(kwargs["func"])}
+        kwargs = {**kwargs, "func": hand_over(kwargs["func"])}
     return _unkept(wrapped, pool, args, kwargs)
 
 
@@ -66,9 +68,12 @@ def _unkept(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: 
 
 def _is_elsewhere(pool: Any) -> bool:
     """
-    Whether its work is pickled for another process or interpreter, where this budget is not.
+    Whether its work is pickled for another interpreter of this process, where Solvent is not.
     """
-    executors, pools = sys.modules.get("concurrent.futures.interpreter"), sys.modules.get("multiprocessing.pool")
-    if executors is not None and isinstance(pool, executors.InterpreterPoolExecutor):
-        return True
+    executors = sys.modules.get("concurrent.futures.interpreter")
+    return executors is not None and isinstance(pool, executors.InterpreterPoolExecutor)
+
+
+def _has_processes(pool: Any) -> bool:
+    pools = sys.modules.get("multiprocessing.pool")
     return pools is not None and isinstance(pool, pools.Pool) and not isinstance(pool, pools.ThreadPool)

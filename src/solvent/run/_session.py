@@ -7,6 +7,7 @@ import secrets
 import select
 import signal
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,12 +20,15 @@ from solvent._ids import new_id
 from solvent._limits import Limit
 from solvent._openings import opening
 from solvent._operations import Note
+from solvent._outer import Opened
+from solvent._printable import printable
 from solvent._records import Account, CallRecord
 from solvent._webhook import Webhook, webhook_of
 from solvent.errors import SolventError
 from solvent.events import CallClosed, CallRefused, Event, Listeners, StoreFailed
 from solvent.policy import LimitsInForce, Rules
 from solvent.run._guardian import FORWARDED
+from solvent.run._inside import around
 from solvent.run._python import python_path
 from solvent.run._settings import RunSettings
 from solvent.run._warden import Exited, Lost, NotExecutable, NotFound, Result, Warden
@@ -73,7 +77,7 @@ def run(
     Raises:
         SettingsError, StoreUnavailable, LedgerCorrupt: Nothing was started.
     """
-    webhook = webhook_of(settings.policy.alert)
+    webhook = webhook_of(settings.policy.alert, warn=None if settings.quiet else _print)
     try:
         return _run(settings, ledger, environ, live, webhook)
     finally:
@@ -116,7 +120,7 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     opened = ledger.store.last_opened(str(settings.scope))
     if opened is None:
         return settings
-    new = {Account(place, limit.meter, limit.window_key) for place, limit in _rules(settings).blocking}
+    new = {Account(place, limit.meter, limit.window_key) for place, limit in _rules(settings, ledger).blocking}
     kept = tuple(
         Limit.of_account(
             posting.account.meter,
@@ -130,18 +134,29 @@ def continued(settings: RunSettings, ledger: Ledger) -> RunSettings:
     return replace(settings, limits=settings.limits + kept)
 
 
-def _rules(settings: RunSettings) -> Rules:
+def _rules(settings: RunSettings, ledger: Ledger) -> Rules:
     """
-    What flags and policy put in force on the run's path.
+    What flags, policy and the budget around it put in force on the run's path.
     """
     limits = LimitsInForce(settings.policy)
+    for place, opened in around(settings, ledger.store):
+        limits.open(place, opened.limits, opened.fallback, opened.wait_seconds, opened.alert)
     limits.open(settings.scope, settings.limits)
     return limits.rules(settings.scope)
 
 
 def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = None) -> None:
-    rules, policy = _rules(settings), settings.policy
-    ledger.do(opening(settings.scope, rules, per_call=policy.call, time_seconds=settings.time_seconds, parent=parent))
+    own = Opened(scope=str(settings.scope), seconds=0, limits=settings.limits)
+    inside = parent if settings.inside is None else str(settings.inside.scope)
+    begun = opening(
+        settings.scope,
+        _rules(settings, ledger),
+        per_call=settings.policy.call,
+        time_seconds=settings.time_seconds,
+        parent=inside,
+        own=own,
+    )
+    ledger.do(begun)
 
 
 def write_close(ledger: Ledger, settings: RunSettings, ended: Ended) -> Ended:
@@ -224,6 +239,9 @@ class _Session:
         settings = self._settings
         self._listeners.add(self._hear)
         guard = Guard(self._ledger, policy=settings.policy, listeners=self._listeners)
+        for place, opened in around(settings, self._ledger.store):
+            more = opened.fallback, opened.wait_seconds, opened.alert
+            guard.open(place, opened.limits, *more, seconds=opened.seconds)
         guard.open(settings.scope, settings.limits)
         routes = {token: settings.scope}
         gateway = Gateway(
@@ -294,6 +312,10 @@ def pass_signals(warden: Warden, early: list[int]) -> None:
         loop.add_signal_handler(number, warden.signal, number)
     for came in early:
         warden.signal(came)
+
+
+def _print(text: str) -> None:
+    print(f"solvent: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _asked_for(listening: socket.socket) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from solvent._carrier import Carrier
 from solvent._ids import new_id
 from solvent._limits import OWNERS, Limit, Scope
 from solvent.policy import Policy
@@ -50,6 +51,7 @@ class RunSettings(Struct, frozen=True, kw_only=True):
         time_seconds: Until the calls in flight are closed and the command is ended; ``None`` is no deadline.
         on_refusal: ``stop`` ends the command at the first refusal.
         report: Where the report goes instead of standard error.
+        inside: The budget that it is a step of, by the environment.
     """
 
     command: Sequence[str]
@@ -64,6 +66,7 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     json: bool = False
     live: bool = False
     quiet: bool = False
+    inside: Carrier | None = None
 
 
 def scope_of_run(name: str | None, command: Sequence[str], *, owner: str | None = None) -> Scope:

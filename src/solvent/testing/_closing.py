@@ -44,6 +44,23 @@ class Closing:
         assert sums(ledger.store, CALLS) == (0, 1, 0)
         assert is_admitted(ledger, reserve("b", 75))
 
+    def test_a_closing_tells_how_its_accounts_stood_right_before(self, ledger: Face) -> None:
+        ledger.do(reserve("b", 30))
+        ledger.do(reserve("a", 60))
+        closed, again = ledger.do(SETTLE), ledger.do(SETTLE)
+        assert [(balance.reserved, balance.spent) for balance in closed.before] == [(90, 0), (90, 0)]
+        assert [(balance.reserved, balance.spent) for balance in closed.balances] == [(30, 10), (30, 10)]
+        assert tuple(again.before) == ()
+
+    def test_what_expires_is_told_as_it_was_closed(self, ledger: Face, clock: ManualClock) -> None:
+        ledger.do(reserve("a", 60))
+        clock.advance(seconds=121)
+        told: list[Closed] = []
+        assert ledger.store.expire(told.append) == 1
+        assert [(closed.id, closed.state) for closed in told] == [("a", "expired")]
+        assert [(balance.reserved, balance.spent) for balance in told[0].before] == [(60, 0), (60, 0)]
+        assert [(balance.reserved, balance.spent) for balance in told[0].balances] == [(0, 60), (0, 60)]
+
     def test_a_meter_that_was_not_reserved_is_booked_and_cannot_overrun(self, ledger: Face) -> None:
         ledger.do(reserve("a", 60))
         assert ledger.do(Settle(id="a", actual={"usd": 25, "tokens": 1_000})).overrun == {}

@@ -14,6 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 # ``models/NAME:verb`` at Google, ``model/NAME/verb`` at Amazon, where a name may have colons and slashes of its own.
 # What a user has tuned or deployed keeps the word before it, for it is none of the models of that name.
 _MODEL_IN_PATH = re.compile(r"(?:^|/)(?:models?/|(?=(?:endpoints|tunedModels)/))(.+?)(?::[A-Za-z]+|/[a-z-]+)$")
+RETRY_HEADER = "x-stainless-retry-count"
 _ATTEMPT = re.compile(r"attempt=([0-9]{1,6})\b")
 _EMPTY: Mapping[str, Any] = {}
 
@@ -148,7 +149,7 @@ def retry_count(headers: Mapping[str, str]) -> int:
         openai 3.54.0 and anthropic 2.12.0, ``_base_client.py``: header ``x-stainless-retry-count``, read 2026-11-21;
         botocore 1.44.5, ``handlers.py``: header ``amz-sdk-request``, which counts from 1, read 2026-11-22.
     """
-    value = headers.get("x-stainless-retry-count", "")
+    value = headers.get(RETRY_HEADER, "")
     attempt = _ATTEMPT.search(headers.get("amz-sdk-request", ""))
     if attempt is not None:
         return max(int(attempt[1]) - 1, 0)
