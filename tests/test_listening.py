@@ -78,13 +78,13 @@ def test_without_a_listener_there_is_no_thread():
     settle(world, admit(world))
     solvent.listen(print).stop()
     assert "solvent-listener" not in {thread.name for thread in threading.enumerate()}
-    assert EVERYWHERE._listeners == ()
+    assert EVERYWHERE._listeners == []
 
 
 def test_the_thread_of_a_listener_ends_with_it():
     listening = solvent.listen(lambda _: None)
     EVERYWHERE.tell(event(1))
-    thread = listening._thread
+    thread = listening._courier._thread
     assert listening.flush(PATIENCE_SECONDS)
     listening.stop()
     thread.join(PATIENCE_SECONDS)
@@ -195,7 +195,7 @@ class Awaits:
 def test_a_coroutine_function_is_refused_with_what_to_do(function):
     with pytest.raises(ValueError, match=r"plain function.*loop\.call_soon_threadsafe"):
         solvent.listen(function)
-    assert EVERYWHERE._listeners == ()
+    assert EVERYWHERE._listeners == []
 
 
 def test_what_cannot_be_called_is_refused():
@@ -236,7 +236,7 @@ def test_a_finalizer_may_be_heard_of_wherever_it_comes():
             listeners.tell(event(1))
 
     with solvent.listen(heard.append) as listening:
-        with listening._lock:  # As if the collector came in the middle of it.
+        with listening._courier._lock:  # As if the collector came in the middle of it.
             Leaves()
             gc.collect()
         assert listening.flush(PATIENCE_SECONDS)

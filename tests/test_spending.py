@@ -83,6 +83,9 @@ def test_money_is_booked_as_it_is_told_and_else_as_it_was_set_aside(settle, cent
         (lambda call: call.settle(input_tokens=400), 2_000_000, (400, 100), "usage_missing"),
         (lambda call: call.settle(tokens=410), 1_775_000, (310, 100), "usage_missing"),
         (lambda call: call.settle(410), 1_775_000, (310, 100), "usage_missing"),
+        (lambda call: call.settle(output_tokens=10, tokens=410), 1_100_000, (400, 10), None),
+        (lambda call: call.settle({"output_tokens": 10, "total_tokens": 410}), 1_100_000, (400, 10), None),
+        (lambda call: call.settle(input_tokens=400, tokens=410), 1_100_000, (400, 10), None),
         (lambda call: call.settle(output_tokens=10), 2_600_000, (1_000, 10), "usage_missing"),
         (lambda call: call.settle(input_tokens=400, output_tokens=10, model="gpt-4o-mini"), 66_000, (400, 10), None),
         (lambda _: None, 3_500_000, (1_000, 100), "usage_missing"),
@@ -140,6 +143,7 @@ def test_a_call_of_which_nothing_was_made_is_released():
         (lambda call: call.settle(input_tokens=-1), "input_tokens must be within 0 and 9007199254740991, got -1"),
         (lambda call: call.settle(output_tokens=1.5), "output_tokens must be a whole number, got 1.5"),
         (lambda call: call.settle(tokens=float("inf")), "tokens must be a whole number, got inf"),
+        (lambda call: call.settle(output_tokens=6, tokens=5), "output_tokens must not be above tokens, got 6 of 5"),
         (lambda call: call.settle(5, usd=1), "used must be the only amount, got 5 and another one"),
     ],
 )

@@ -56,7 +56,7 @@ def sent(server, *events, secret=None):
     waits = []
     webhook = _webhook.Webhook(server.url, secret, wait=waits.append)
     for event in events:
-        webhook.put(event)
+        webhook.hear(event)
     assert webhook.flush(PATIENCE_SECONDS)
     webhook.close()
     return waits
@@ -235,7 +235,7 @@ def test_a_receiver_that_is_not_there_is_asked_again():
         taken.bind(("127.0.0.1", 0))
         waits = []
         webhook = _webhook.Webhook(f"http://127.0.0.1:{taken.getsockname()[1]}/", wait=waits.append)
-        webhook.put(reached())
+        webhook.hear(reached())
         assert webhook.flush(PATIENCE_SECONDS)
     assert len(waits) == 10
 
@@ -253,8 +253,8 @@ def test_when_the_program_ends_what_waits_is_tried_once_more_and_then_told(caplo
         webhook = _webhook.Webhook(server.url)  # Which waits for real.
         first = threading.Event()
         server.answers = [lambda handler: (handler.send_response(500), handler.end_headers(), first.set()), 500]
-        webhook.put(reached())
-        webhook.put(reached(alert_id="next"))
+        webhook.hear(reached())
+        webhook.hear(reached(alert_id="next"))
         assert first.wait(PATIENCE_SECONDS)
         assert webhook.close(PATIENCE_SECONDS)
     assert [headers["webhook-id"] for _, headers, _ in server.got] == ["5eed", "5eed", "next"]
@@ -264,8 +264,8 @@ def test_when_the_program_ends_what_waits_is_tried_once_more_and_then_told(caplo
 def test_when_the_program_ends_nobody_waits_for_a_receiver_that_hangs(caplog):
     with receiver(hang) as server:
         webhook = _webhook.Webhook(server.url)
-        webhook.put(reached())
-        webhook.put(reached(alert_id="next"))
+        webhook.hear(reached())
+        webhook.hear(reached(alert_id="next"))
         assert not webhook.close(0.05)
         assert logged(caplog) == [f"2 alerts were not delivered to {webhook.address}: the program ended before"]
     assert webhook.flush(PATIENCE_SECONDS)

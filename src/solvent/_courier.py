@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -26,12 +27,24 @@ class Courier(Generic[T]):
     Where more comes than is delivered, the oldest is dropped: what comes last says how things stand.
 
     Args:
+        deliver: Is handed each thing, and may take its time.
         name: Of the thread.
         most: How much is queued.
         what: That is queued, for the warning that some was dropped.
+        hurry: Called when it is to end soon, so that ``deliver`` waits for nothing any more.
     """
 
-    def __init__(self, *, name: str, most: int, what: str) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[T], object],
+        *,
+        name: str,
+        most: int,
+        what: str,
+        hurry: Callable[[], object] | None = None,
+    ) -> None:
+        self._deliver = deliver
+        self._hurry = hurry
         self._name = name
         self._most = most
         self._what = what
@@ -39,13 +52,9 @@ class Courier(Generic[T]):
         self._begin()
         _COURIERS.add(self)
 
-    def deliver(self, item: T) -> None:
-        raise NotImplementedError
-
     def hurry(self) -> None:
-        """
-        It is to end soon: wait for nothing any more.
-        """
+        if self._hurry is not None:
+            self._hurry()
 
     def put(self, item: T) -> None:
         """
@@ -155,7 +164,7 @@ class Courier(Generic[T]):
                 self._turn.acquire()
             else:
                 try:
-                    self.deliver(item)
+                    self._deliver(item)
                 except Exception:  # Whatever it is, the next one has to be delivered.
                     _log.exception("what waited in %s could not be delivered", self._name)
 

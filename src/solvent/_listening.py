@@ -16,21 +16,18 @@ QUEUE_MAX = 10_000  # Events that wait for one listener: some megabytes.
 _log = logging.getLogger("solvent")
 
 
-class Listening(Courier[Event]):
+class Listening:
     """
     A function that listens, made by ``solvent.listen``; as a context manager it listens until its block ends.
 
     It is handed one event after the other, in order, in a thread of its own and outside of every lock: it may take its
     time, ask a budget what is left, open budgets and make calls. What happens in that thread (to calls that it makes
     itself) every other listener hears of, but not this one, which would never come to an end.
-
-    Attributes:
-        dropped: Events that it was not handed, for more than ``QUEUE_MAX`` waited: the oldest of them are dropped.
     """
 
     def __init__(self, function: Callable[[Event], object]) -> None:
-        super().__init__(name="solvent-listener", most=QUEUE_MAX, what="events")
         self._function = function
+        self._courier = Courier(self._deliver, name="solvent-listener", most=QUEUE_MAX, what="events")
         self._failed: set[type[BaseException]] = set()
         EVERYWHERE.add(self._hear)
 
@@ -47,23 +44,37 @@ class Listening(Courier[Event]):
         Listen no more. What happened until now is still delivered; for that it waits, but not longer than this.
         """
         EVERYWHERE.remove(self._hear)
-        self.close(timeout_seconds)
+        self._courier.close(timeout_seconds)
 
-    def deliver(self, item: Event) -> None:
+    def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
+        """
+        Wait until all that happened before now is delivered; whether it is. In the listener's own thread there is
+        nothing to wait for, and the answer is false.
+        """
+        return self._courier.flush(timeout_seconds)
+
+    @property
+    def dropped(self) -> int:
+        """
+        How many events it was not handed, for more than ``QUEUE_MAX`` waited: the oldest of them are dropped.
+        """
+        return self._courier.dropped
+
+    def _hear(self, event: Event) -> None:
+        if not self._courier.is_here:
+            self._courier.put(event)
+
+    def _deliver(self, event: Event) -> None:
         try:
-            found = self._function(item)
+            found = self._function(event)
             if inspect.iscoroutine(found):
                 found.close()
                 raise TypeError("a listener must not be a coroutine function")
         except BaseException as error:  # It is its own fault, and neither ends the program nor the listening.
             if type(error) not in self._failed:
                 self._failed.add(type(error))
-                name, failure = type(item).__name__, type(error).__name__
+                name, failure = type(event).__name__, type(error).__name__
                 _log.exception("a listener failed on %s; it is not told again of %s", name, failure)
-
-    def _hear(self, event: Event) -> None:
-        if not self.is_here:
-            self.put(event)
 
 
 def listen(function: Callable[[Event], object]) -> Listening:

@@ -55,6 +55,8 @@ class RefusalText:
         need = f"this call needs {self._need()}"
         if self.meter == "branches":
             need = f"this fan-out has {self.requested:,}"
+        elif self.meter == "retries":
+            need = "this call would be one more"
         elif self.meter == "tool_calls":
             need = "the replies so far asked for more"
         return f"{self.scope} has {self._show(max(self.remaining, 0))} left of {self._show(self.limit)}{per}; {need}."

@@ -23,6 +23,7 @@ from solvent._guard import EXTEND_SECONDS, Guard
 from solvent._ids import new_id
 from solvent._limits import OWNERS, SECOND_NS, Scope
 from solvent._outer import InForce, Opened, Outer, outer_gateway
+from solvent._reload import LOOK_SECONDS, Reload
 from solvent._webhook import webhook_of
 from solvent.errors import SettingsError
 from solvent.events import Listeners
@@ -76,6 +77,26 @@ class Runtime:
 
         return summarize(self.ledger.store, scope)
 
+    def follow(self, policy: Policy) -> None:
+        """
+        Have another policy decide about all calls that begin from now on; those that have begun go on by the one of
+        then.
+
+        Raises:
+            SettingsError: An alert has no secret. The policy of before stays in force.
+        """
+        before, told = self._webhook, webhook_of(policy.alert)
+        if _told_where(policy) == _told_where(self.guard.policy):
+            told = before
+        self.guard.limits.follow(policy)
+        if told is not before:
+            self._webhook = told
+            if told is not None:
+                self.guard.listeners.add(told.hear)
+            if before is not None:
+                self.guard.listeners.remove(before.hear)
+                before.close()
+
     def keep_alive(self) -> None:
         """
         Have open calls extended from now on.
@@ -108,12 +129,16 @@ class Runtime:
         _RUNTIMES.discard(self)
 
     def _run(self) -> None:
-        beats = time.monotonic() + EXTEND_SECONDS
+        beats, looks = time.monotonic() + EXTEND_SECONDS, 0.0
         while True:
+            until = min(beats, looks) if PROCESS.reload.is_on else beats
             try:
-                work = self._work.get(timeout=max(beats - time.monotonic(), 0))
+                work = self._work.get(timeout=max(until - time.monotonic(), 0))
             except Empty:
-                work, beats = self.guard.beat, time.monotonic() + EXTEND_SECONDS
+                if until == beats:
+                    work, beats = self.guard.beat, time.monotonic() + EXTEND_SECONDS
+                else:
+                    work, looks = PROCESS.look, time.monotonic() + LOOK_SECONDS
             if work is None:
                 return
             try:
@@ -153,8 +178,35 @@ class Settings:
         self.policy: Policy | None = None
         self.is_hooked = False  # The hooks that see the calls of SDKs are on.
         self.is_strict = False  # They refuse what they cannot see.
+        self.reload = Reload()
         self._opened: dict[str, Runtime] = {}
         self._lock = threading.Lock()
+
+    def reloads(self, on: bool) -> None:
+        """
+        Whether a policy whose files change is followed.
+        """
+        self.reload.switch(on)
+        for runtime in list(self._opened.values()):
+            runtime.later(_nothing)  # It looks for what to do next, and finds that it is to look.
+
+    def look(self) -> None:
+        """
+        Follow the policy, if its files have changed.
+        """
+        if self.policy is not None:
+            self.reload.look(self.policy, self._follow)
+
+    def _follow(self, policy: Policy) -> None:
+        with self._lock:
+            runtimes = list(self._opened.values())
+            before, self.policy = self.policy, policy
+        try:
+            for runtime in runtimes:
+                runtime.follow(policy)
+        except SettingsError:
+            self.policy = before
+            raise
 
     def outer(self) -> Outer | None:
         """
@@ -207,6 +259,15 @@ class Settings:
 
     def _begin_in_child(self) -> None:
         self._lock = threading.Lock()  # Another thread of the parent may have held it.
+        self.reload.forget()
+
+
+def _told_where(policy: Policy) -> tuple[str | None, str | None] | None:
+    return None if policy.alert is None else (policy.alert.webhook, policy.alert.secret_env)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _joined(found: InForce) -> Runtime:

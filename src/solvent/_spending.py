@@ -232,12 +232,16 @@ def _told(
     read = _amounts.count
     said_in = told.input_tokens if input_tokens is None else read(input_tokens, name="input_tokens")
     said_out = told.output_tokens if output_tokens is None else read(output_tokens, name="output_tokens")
+    total = told.tokens if tokens is None else read(tokens, name="tokens")
+    if total is not None and said_in is None and said_out is not None:
+        said_in = _rest(total, said_out, "output_tokens")
+    elif total is not None and said_out is None and said_in is not None:
+        said_out = _rest(total, said_in, "input_tokens")
     usage = told.usage
     if input_tokens is not None or output_tokens is not None:
         usage = None
     if said_in is not None and said_out is not None:
         usage = usage or Usage(input_tokens=said_in, output_tokens=said_out)
-    total = told.tokens if tokens is None else read(tokens, name="tokens")
     return Told(
         usage=usage,
         input_tokens=said_in,
@@ -245,3 +249,9 @@ def _told(
         tokens=total,
         model=told.model if model is None else model,
     )
+
+
+def _rest(total: int, part: int, name: str) -> int:
+    if part > total:
+        raise ValueError(f"{name} must not be above tokens, got {part} of {total}")
+    return total - part

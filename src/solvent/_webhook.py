@@ -55,7 +55,7 @@ class _Answer(Struct, frozen=True):
         return "again" if self.status is None or self.status in RETRIED or self.status >= 500 else "never"
 
 
-class Webhook(Courier[ShareReached]):
+class Webhook:
     """
     Posts alerts to one address, in order, each until it is taken or given up.
 
@@ -77,12 +77,15 @@ class Webhook(Courier[ShareReached]):
         warn: Callable[[str], object] | None = None,
         wait: Callable[[float], object] | None = None,
     ) -> None:
-        super().__init__(name="solvent-webhook", most=QUEUE_MAX, what="alerts")
         self._url = urlsplit(url)
         self._secret = secret
         self._warn = warn or _log.warning
-        self._wait = wait
+        self._ends = threading.Event()
+        self._wait = wait or self._ends.wait
         self._is_gone = False
+        self._courier = Courier(
+            self._deliver, name="solvent-webhook", most=QUEUE_MAX, what="alerts", hurry=self._ends.set
+        )
 
     @property
     def address(self) -> str:
@@ -90,36 +93,39 @@ class Webhook(Courier[ShareReached]):
 
     def hear(self, event: Event) -> None:
         if isinstance(event, ShareReached):
-            self.put(event)
+            self._courier.put(event)
 
-    def hurry(self) -> None:
-        self._ends.set()
-
-    def _begin(self) -> None:
-        super()._begin()
-        self._ends = threading.Event()
+    def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
+        """
+        Wait until all that was heard before now is delivered or given up; whether it is.
+        """
+        return self._courier.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
-        is_done = super().close(timeout_seconds)
+        """
+        Hear nothing more, and try each that waits once more; whether all of them are delivered or given up by then.
+        """
+        is_done = self._courier.close(timeout_seconds)
         if not is_done:
-            self._warn(f"{self.left} alerts were not delivered to {self.address}: the program ended before")
+            left = self._courier.left
+            self._warn(f"{left} alerts were not delivered to {self.address}: the program ended before")
         return is_done
 
-    def deliver(self, item: ShareReached) -> None:
+    def _deliver(self, event: ShareReached) -> None:
         if self._is_gone:
             return
-        body, waits = payload(item), iter(WAITS_SECONDS)
+        body, waits = payload(event), iter(WAITS_SECONDS)
         while True:
             is_last = self._ends.is_set()
-            answer = self._post(item.alert_id, body)
+            answer = self._post(event.alert_id, body)
             wait = None if is_last or answer.verdict == "never" else next(waits, None)
             if answer.verdict == "taken" or wait is None:
                 break
-            (self._wait or self._ends.wait)(max(wait, answer.retry_after_seconds))
+            self._wait(max(wait, answer.retry_after_seconds))
         if answer.verdict != "taken":
             self._is_gone = answer.status == GONE
             after = "; it is told of none any more" if self._is_gone else ""
-            said = f"{answer.reason}{after}. It said: {item.headline()}"
+            said = f"{answer.reason}{after}. It said: {event.headline()}"
             self._warn(f"an alert was not delivered to {self.address}: {said}")
 
     def _post(self, id: str, body: bytes) -> _Answer:

@@ -7,6 +7,7 @@ that of the call's reservation, ``scope`` its whole path, and ``call`` what the 
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from fractions import Fraction
 from typing import Literal
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from solvent._limits import OnExceed, show_amount
 from solvent._records import CallRecord
-from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError, StoreUnavailable
+from solvent.errors import BudgetExceeded, OutcomeUnknown, SettingsError, SolventError, StoreUnavailable
 
 _log = logging.getLogger("solvent")
 
@@ -139,6 +140,26 @@ class LimitPassed(Struct, frozen=True, kw_only=True):
     error: BudgetExceeded
 
 
+class PolicyRejected(Struct, frozen=True, kw_only=True):
+    """
+    The files of the policy changed, and cannot be followed; the policy of before stays in force. Once for each fault.
+    """
+
+    error: SettingsError
+
+
+class PolicyReloaded(Struct, frozen=True, kw_only=True):
+    """
+    The files of the policy changed, and decide about every call that begins from now on.
+
+    Attributes:
+        ledger_waits: They name another ledger, which is taken at the next start.
+    """
+
+    files: tuple[str, ...]
+    ledger_waits: bool = False
+
+
 class PriceAssumed(Struct, frozen=True, kw_only=True):
     """
     A model without a price is priced as another one, because the policy says so. Once a model.
@@ -239,6 +260,8 @@ Event = (
     | CallRefused
     | ContextLost
     | LimitPassed
+    | PolicyRejected
+    | PolicyReloaded
     | PriceAssumed
     | ShareReached
     | StoreFailed
@@ -253,16 +276,17 @@ class Listeners:
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: list[Listener] = []  # Which several threads may change and look at.
 
     def add(self, listener: Listener) -> None:
-        self._listeners = (*self._listeners, listener)
+        self._listeners.append(listener)
 
     def remove(self, listener: Listener) -> None:
-        self._listeners = tuple([other for other in self._listeners if other != listener])
+        with suppress(ValueError):  # It was removed before.
+            self._listeners.remove(listener)
 
     def tell(self, event: Event) -> None:
-        for listener in self._listeners + EVERYWHERE._listeners:
+        for listener in (*self._listeners, *EVERYWHERE._listeners):
             try:
                 listener(event)
             except Exception:  # A listener's fault is its own; the call it heard of goes on.

@@ -92,13 +92,14 @@ def _begin_in_child() -> None:
 os.register_at_fork(after_in_child=_begin_in_child)
 
 
-def install(*, strict: bool = False) -> None:
+def install(*, strict: bool = False, reload: bool = False) -> None:
     """
     Put the hooks on: now where a library is loaded, else when it is.
 
     Args:
         strict: Refuse connections to providers over which calls pass that no hook can read, WebSockets and gRPC; and
             calls outside of every budget's context while several are open.
+        reload: Look every two seconds whether the files of the policy have changed, and follow them; for servers.
 
     Raises:
         SettingsError: The environment names the gateway of a run by what is no address.
@@ -107,6 +108,7 @@ def install(*, strict: bool = False) -> None:
     PROCESS.is_hooked = _STATE.on = True
     Mode.names_only = False
     PROCESS.is_strict = strict
+    PROCESS.reloads(reload)
     _hook(HOOKS)
 
 
@@ -135,6 +137,7 @@ def uninstall() -> None:
     with _STATE.lock:
         PROCESS.is_hooked = _STATE.on = False
         PROCESS.is_strict = False
+        PROCESS.reloads(False)
         for unhooks in reversed(_STATE.unhooks.values()):
             for unhook in reversed(unhooks):
                 unhook()

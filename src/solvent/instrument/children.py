@@ -8,14 +8,16 @@ Source:
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from solvent.instrument._handing import environment
 from solvent.instrument._hooks import Unhook, wrap
 
 _POPEN_ENV = 10  # Its place among the arguments of ``Popen``.
+_SYSTEM = frozenset({"ctypes.util", "platform", "uuid"})  # They start programs such as `uname`.
 _OS_ENV = 2  # And among those of ``execve``, ``posix_spawn`` and ``posix_spawnp``.
 
 
@@ -34,7 +36,9 @@ def hook(module: ModuleType) -> list[Unhook]:
     return [wrap(os, "execv", _execv), *(wrap(os, name, _spawn) for name in given)]
 
 
-def _popen(wrapped: Callable[..., Any], popen: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def _popen(wrapped: Callable[..., Any], popen: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    if _asks_system():
+        return wrapped(*args, **kwargs)
     is_placed = len(args) > _POPEN_ENV
     env, block = environment(args[_POPEN_ENV] if is_placed else kwargs.get("env"))
     if is_placed:
@@ -42,7 +46,17 @@ def _popen(wrapped: Callable[..., Any], popen: Any, args: tuple[Any, ...], kwarg
     else:
         kwargs = {**kwargs, "env": env}
     popen._solvent_block = block  # Its limits hold, and its way in is open, as long as the program runs.
-    wrapped(*args, **kwargs)
+    return wrapped(*args, **kwargs)
+
+
+def _asks_system() -> bool:
+    """
+    Whether Python itself asks something of the machine: SDKs want to know its processor in the middle of a call.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") == "subprocess":
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in _SYSTEM
 
 
 async def _by_loop(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -61,4 +75,4 @@ def _spawn(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: M
 
 def _execv(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     env, block = environment(None)
-    return wrapped(*args, **kwargs) if block is None or env is None else os.execve(*args, env)
+    return wrapped(*args, **kwargs) if block is None or env is None else os.execve(args[0], args[1], env)

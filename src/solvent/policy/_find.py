@@ -72,6 +72,16 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
         """
         return tuple([path for path in (self.named, self.own, self.folders) if path is not None])
 
+    def absolute(self) -> "PolicyFiles":
+        """
+        The same from any folder.
+        """
+        return PolicyFiles(
+            named=None if self.named is None else self.named.absolute(),
+            own=None if self.own is None else self.own.absolute(),
+            folders=None if self.folders is None else self.folders.absolute(),
+        )
+
     def read(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
         """
         Raises:
