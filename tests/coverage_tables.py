@@ -84,7 +84,7 @@ def systems() -> str:
             rows.append(
                 [row.id, row.can, row.figure, f"`test_{row.id.lower()}_…`" + (f" × {count}" if count > 1 else "")]
             )
-    return _table(["", "a user can", "in Solvent", "tests"], rows)
+    return _table(["row", "a user can", "in Solvent", "tests"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

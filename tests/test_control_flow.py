@@ -204,6 +204,8 @@ def test_windows_begin_in_their_time_zone():
         ({"calls": Decimal(1)}, "calls must be a whole number, got Decimal('1')"),
         ({"calls": True}, "calls must be a whole number, got True"),
         ({"usd": [True]}, "usd must be an amount of money, got True"),
+        ({"usd": b"1"}, "usd must be an amount such as 0.50, got b'1'"),
+        ({"calls": bytearray(b"1")}, "calls must be an amount such as 200, got bytearray(b'1')"),
         ({"depth": -1}, "depth must be within 0 and 9007199254740991, got -1"),
         ({"scope": "run:x"}, "scope must be of orgs, teams and users, such as org:acme/team:search; got 'run:x'"),
         ({"alert": "80%"}, "alert must be a list of shares such as ['50%', '80%'], got '80%'"),

@@ -3,6 +3,7 @@ The pages about budgets in Python programs: their programs run and print what is
 entry.
 """
 
+import ast
 import inspect
 import re
 import subprocess
@@ -22,6 +23,7 @@ from solvent.stores.memory import MemoryStore
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "guides" / "python.md"
+CONTROL_FLOW = ROOT / "docs" / "guides" / "control_flow.md"
 REFERENCE = ROOT / "docs" / "reference" / "budget.md"
 BUDGET_FIELDS = vars(solvent.BudgetExceeded(scope="", meter="", limit=0)).keys()
 
@@ -54,7 +56,7 @@ def ask(**more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, GUIDE, CONTROL_FLOW], ids=lambda page: page.name)
 @pytest.mark.usefixtures("led")
 def test_the_programs_of_a_page_print_what_is_shown(page):
     run_programs(page.read_text())
@@ -98,16 +100,78 @@ def cells(text, column):
     return [re.findall(r"`(\w+)", row[column]) for row in rows]
 
 
+def table(text, head):
+    """
+    The names in the first cells of the tables with this head.
+    """
+    rows = "".join(re.findall(rf"^\| {head} \|.*\n\| --- .*\n((?:\|.*\n)+)", text, flags=re.M))
+    firsts = re.findall(r"^\| (`.+?`) \| ", rows, flags=re.M)
+    return [name for first in firsts for name in re.findall(r"`(.+?)`", first)]
+
+
 def test_every_public_name_has_its_entry():
     text = REFERENCE.read_text()
     for name in solvent.__all__:
         assert re.search(rf"^#.*`{name}`|`solvent\.{name}\(|`{name}` is the root", text, flags=re.M), name
-    arguments = [name for part in entries("## `budget`").values() for names in cells(part, 0) for name in names]
-    assert sorted(arguments) == sorted(inspect.signature(solvent.budget).parameters)
-    assert cells(entries("## `install` and `uninstall`")[""], 0) == [["strict"]]
-    assert list(inspect.signature(solvent.install).parameters) == ["strict"]
-    for (name,) in cells(entries("## `Budget`")[""], 0):
-        assert hasattr(solvent.budget(), name)
+
+
+FUNCTIONS = {
+    "## `agent`, `step` and `tool`": (solvent.agent, solvent.step, solvent.tool),
+    "## `budget`": (solvent.budget,),
+    "## `call` and `Spending`": (solvent.call,),
+    "## `check`, `acheck` and `Decision`": (solvent.check, solvent.acheck),
+    "## `fan_out`": (solvent.fan_out,),
+    "## `install` and `uninstall`": (solvent.install,),
+    "## `loop`": (solvent.loop,),
+    "## `retry`": (solvent.retry,),
+}
+
+
+@pytest.mark.parametrize("heading", FUNCTIONS)
+def test_every_argument_has_its_line(heading):
+    told = table("".join(entries(heading).values()), "argument")
+    for function in FUNCTIONS[heading]:
+        signature = inspect.signature(function).parameters.values()
+        assert sorted(name.lstrip("*") for name in told) == sorted(each.name for each in signature)
+        assert [name for name in told if "*" in name] == [f"**{each.name}" for each in signature if each.kind == 4]
+
+
+def public(value):
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("heading", "head", "made"),
+    [
+        ("## `Budget`", "name", solvent.budget()),
+        ("## `call` and `Spending`", "name of the `Spending`", solvent.call(usd=1)),
+        ("## `check`, `acheck` and `Decision`", "field", solvent.Decision(allowed=True)),
+    ],
+)
+def test_what_a_budget_a_call_and_a_decision_have_is_told_with_its_arguments(heading, head, made):
+    text, told = entries(heading)[""], set()
+    for cell in table(text, head):
+        shown = ast.parse(cell, mode="eval").body
+        told.add(shown.func.id if isinstance(shown, ast.Call) else shown.id)
+        if isinstance(shown, ast.Call):
+            given = {each.arg or f"**{each.value.id}": ast.unparse(each.value) for each in shown.keywords}
+            assert given == arguments(getattr(made, shown.func.id)), cell
+    for name in public(made) - told - {"runtime"}:  # Of Solvent's own use.
+        assert name[0] == "a", name
+        assert name[1:] in told
+        assert f"`{name}(" in text
+
+
+def arguments(function):
+    """
+    The defaults of a function's arguments, as code; of `**amounts` the name.
+    """
+    return {
+        f"**{each.name}" if each.kind == each.VAR_KEYWORD else each.name: each.name
+        if each.kind == each.VAR_KEYWORD
+        else repr(each.default)
+        for each in inspect.signature(function).parameters.values()
+    }
 
 
 def budget_exceeded(_):
@@ -190,10 +254,12 @@ def test_an_error_has_the_fields_and_says_the_words_that_are_shown(name, monkeyp
     assert type(error) is getattr(solvent, name)
     (shown,) = re.findall(r"^```text\n(.*?)^```", entry, flags=re.M | re.S)
     said = re.sub(r"(?<=fingerprint )[0-9a-f]+", "0123456789abcdef", str(error).replace(str(tmp_path), "/home/you"))
+    said = re.sub(r"(?<= came ).*(?= ago)", "0.2 s to 0.1 s", said)
     assert masked(said) == shown.rstrip("\n")
     fields = {field for names in cells(entry, 0) for field in names}
     inherited = set() if name == "BudgetExceeded" or not isinstance(error, solvent.BudgetExceeded) else BUDGET_FIELDS
-    assert fields == vars(error).keys() - inherited | ({"remaining"} if name == "BudgetExceeded" else set())
+    own = {field for field in vars(error) if not field.startswith("_")} - inherited
+    assert fields == own | ({"remaining", "report", "results"} if name == "BudgetExceeded" else set())
 
 
 def test_every_error_has_its_entry():

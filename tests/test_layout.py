@@ -29,7 +29,7 @@ RANKS = (
     ("_usage_shapes",),
     ("_usage_of",),
     ("_booking", "_counting", "_headers", "_loops", "_waiting", "events"),
-    ("_alerts", "_assess", "_checks", "_ladder", "_listening", "_webhook"),
+    ("_alerts", "_assess", "_checks", "_ladder", "_listening", "_reload", "_webhook"),
     ("_admission", "_openings", "_standings"),
     ("_attempt", "_carrier"),
     ("_admit", "_driver"),

@@ -131,7 +131,7 @@ def test_a_call_of_which_nothing_was_made_is_released():
     with solvent.budget(usd="0.10", calls=1) as budget:
         with solvent.call("gpu", usd="0.10") as call:
             call.release()
-        assert (budget.remaining(), budget.remaining("calls"), call.cost_nanodollars) == (10 * CENT, 1, None)
+        assert (budget.remaining(), budget.remaining("calls"), call.cost_nanodollars) == (10 * CENT, 1, 0)
 
 
 @pytest.mark.parametrize(

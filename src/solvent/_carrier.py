@@ -72,6 +72,8 @@ class Carrier(str):
         """
         if len(text) > _TEXT_MAX:
             raise ValueError(f"a carrier has at most {_TEXT_MAX:,} characters, got {len(text):,}")
+        if re.search(r"[\x00-\x1f\x7f]", text):
+            raise ValueError(f"a carrier has no control characters, got {text!r:.300}")
         path, semicolon, times = text.partition(";")
         found = re.fullmatch(r"(\d{1,2}@\d{1,19})(,\d{1,2}@\d{1,19})*", times, re.ASCII)
         if semicolon and found is None:

@@ -65,6 +65,8 @@ def limits_of(given: Limits, *, source: str) -> tuple[Limit, ...]:
 
 
 def _limits(meter: Meter, spec: LimitSpec, source: str) -> Iterator[Limit]:
+    if isinstance(spec, bytes | bytearray):  # A sequence of integers, and no amount.
+        raise ValueError(f"{meter} must be an amount such as {'0.50' if meter == 'usd' else '200'}, got {spec!r}")
     if isinstance(spec, Sequence) and not isinstance(spec, str):
         if not spec:
             raise ValueError(f"{meter} must be an amount, or a list with one in it, got an empty list")

@@ -26,6 +26,7 @@ class Reload:
     """
 
     def __init__(self) -> None:
+        self.is_on = False
         self._watch: PolicyWatch | None = None
         self.forget()
 
@@ -35,28 +36,26 @@ class Reload:
         """
         self._lock = threading.Lock()
 
-    @property
-    def is_on(self) -> bool:
-        return self._watch is not None
-
     def switch(self, on: bool) -> None:
         """
         Inside a run nothing is read again: its policy is the one of its beginning.
         """
-        self._watch = PolicyWatch(PolicyFiles.of().absolute()) if on and outer_gateway() is None else None
+        self.is_on = on and outer_gateway() is None
 
-    def look(self, current: Policy, follow: Callable[[Policy], None]) -> None:
+    def look(self, files: PolicyFiles, current: Policy, follow: Callable[[Policy], None]) -> None:
         """
         Look once, and tell what came of it. A policy that cannot be followed is told, and the current one stays.
 
         Args:
-            follow: Puts another policy in force. Its ledger is the current one's: books are not changed under open calls.
+            files: By absolute paths, for a program may go to another folder.
+            follow: Puts another policy in force, on the ledger of the current one: calls are open in those books.
         """
-        watch = self._watch
-        if watch is None or not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             return
         try:
-            found = watch.look(current)
+            if self._watch is None or self._watch.files != files:
+                self._watch = PolicyWatch(files)
+            found = self._watch.look(current)
             if found is not None and found != current:
                 follow(replace(found, ledger=current.ledger))
                 _tell_taken(found, current)

@@ -28,7 +28,7 @@ from solvent._webhook import webhook_of
 from solvent.errors import SettingsError
 from solvent.events import Listeners
 from solvent.policy import Policy
-from solvent.policy._find import policy_in_force
+from solvent.policy._find import PolicyFiles
 from solvent.stores import default_url, is_shared, open_store, spelled_out
 from solvent.stores._batcher import Ledger
 
@@ -179,6 +179,7 @@ class Settings:
         self.is_hooked = False  # The hooks that see the calls of SDKs are on.
         self.is_strict = False  # They refuse what they cannot see.
         self.reload = Reload()
+        self._files: PolicyFiles | None = None  # Where the policy was looked for.
         self._opened: dict[str, Runtime] = {}
         self._lock = threading.Lock()
 
@@ -194,8 +195,9 @@ class Settings:
         """
         Follow the policy, if its files have changed.
         """
-        if self.policy is not None:
-            self.reload.look(self.policy, self._follow)
+        policy, files = self.policy, self._files
+        if policy is not None and files is not None:
+            self.reload.look(files, policy, self._follow)
 
     def _follow(self, policy: Policy) -> None:
         with self._lock:
@@ -247,7 +249,8 @@ class Settings:
 
     def _policy(self) -> Policy:
         if self.policy is None:
-            self.policy = policy_in_force()
+            files = PolicyFiles.of()
+            self.policy, self._files = files.read(), files.absolute()
         return self.policy
 
     def close(self) -> None:

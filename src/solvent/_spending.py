@@ -117,7 +117,7 @@ class Spending:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         place, admission, outcome = self._over(error)
-        self._booked(place.runtime.guard.settle(admission, outcome))
+        self._booked(outcome, place.runtime.guard.settle(admission, outcome))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -131,7 +131,7 @@ class Spending:
         place, admission, outcome = self._over(error)
         # To the end, also where the caller is cancelled meanwhile.
         task = asyncio.ensure_future(place.runtime.guard.asettle(admission, outcome))
-        self._booked(await asyncio.shield(task))
+        self._booked(outcome, await asyncio.shield(task))
         if late is not None:
             raise late from error
 
@@ -215,8 +215,8 @@ class Spending:
         CURRENT.set(entered.old_value if isinstance(entered.old_value, Block) else None)
         return self._place, self._admission, self._outcome or Reported(told=Told(), failed=error is not None)
 
-    def _booked(self, settlement: Settlement) -> None:
-        self.cost_nanodollars = settlement.cost_nanodollars
+    def _booked(self, outcome: Outcome, settlement: Settlement) -> None:
+        self.cost_nanodollars = 0 if isinstance(outcome, NotSent) else settlement.cost_nanodollars
 
 
 def _told(

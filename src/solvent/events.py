@@ -143,6 +143,9 @@ class LimitPassed(Struct, frozen=True, kw_only=True):
 class PolicyRejected(Struct, frozen=True, kw_only=True):
     """
     The files of the policy changed, and cannot be followed; the policy of before stays in force. Once for each fault.
+
+    Attributes:
+        error: What is wrong with them.
     """
 
     error: SettingsError
@@ -153,6 +156,7 @@ class PolicyReloaded(Struct, frozen=True, kw_only=True):
     The files of the policy changed, and decide about every call that begins from now on.
 
     Attributes:
+        files: The user's own first.
         ledger_waits: They name another ledger, which is taken at the next start.
     """
 

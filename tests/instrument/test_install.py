@@ -177,7 +177,8 @@ def test_threads_that_install_at_once_put_the_hooks_on_once(guarded, fake_provid
 
 def test_install_loads_no_library():
     text = "import json, sys, solvent; solvent.install(); print(json.dumps(sorted(sys.modules)))"
-    packages = {hook.package.replace("-", ".") for hook in HOOKS} - {"concurrent.futures", "threading"}
+    pythons_own = {"concurrent.futures", "os", "subprocess", "threading"}
+    packages = {hook.package.replace("-", ".") for hook in HOOKS} - pythons_own
     assert not {name.split(".")[0] for name in program(text)} & {package.split(".")[0] for package in packages}
 
 

@@ -123,7 +123,8 @@ def test_bytes_are_told_or_mean_what_they_say(path, data):
 
 
 @pytest.mark.long
-@settings(max_examples=30_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.timeout(600)
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=_mutated(GOOD))
 def test_faults_at_length(path, text):
     _is_told_or_means_the_same(path, text.encode("utf-8", "surrogatepass"))

@@ -155,7 +155,7 @@ def test_a_program_that_opens_no_budget_loads_nothing_of_solvent():
 
 
 HOOKS_ON = "print(json.dumps(sorted({hook.file for hook in solvent.instrument.active()})))"
-NAMING = ["aiohttp", "httpx", "requests", "threads"]
+NAMING = ["aiohttp", "children", "httpx", "requests", "threads"]
 
 
 @pytest.mark.parametrize(

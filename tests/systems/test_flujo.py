@@ -143,7 +143,8 @@ def test_f3_a_siblings_request_that_is_under_way_is_cut_at_the_breach(user, fake
     assert report.total.cost_nanodollars >= bill(fake) > 0  # The reply that nobody saw is booked at its most.
 
 
-def test_f4_an_endless_loop_of_two_parallel_steps_makes_exactly_5_calls_for_50_cents(user):
+@pytest.mark.parametrize("wait", [None, 0], ids=["waiting for the sibling", "refused beside it"])
+def test_f4_an_endless_loop_of_two_parallel_steps_makes_exactly_5_calls_for_50_cents(user, wait):
     made = []
 
     async def step(number):
@@ -157,7 +158,7 @@ def test_f4_an_endless_loop_of_two_parallel_steps_makes_exactly_5_calls_for_50_c
                 await solvent.fan_out(step, range(2))
 
     async def main():
-        async with solvent.budget("nested", usd="0.50", ledger=user.ledger) as budget:
+        async with solvent.budget("nested", usd="0.50", wait=wait, ledger=user.ledger) as budget:
             with pytest.raises(BudgetExceeded) as refused:
                 await endless()
             return budget, refused.value

@@ -17,7 +17,8 @@ from solvent.instrument._handing import environment
 from solvent.instrument._hooks import Unhook, wrap
 
 _POPEN_ENV = 10  # Its place among the arguments of ``Popen``.
-_SYSTEM = frozenset({"ctypes.util", "platform", "uuid"})  # They start programs such as `uname`.
+_SYSTEM = frozenset({"ctypes.util", "distro", "distro.distro", "platform", "uuid"})  # They ask `uname` and its kin.
+_BETWEEN = frozenset({__name__, "solvent.instrument._hooks", "subprocess"})
 _OS_ENV = 2  # And among those of ``execve``, ``posix_spawn`` and ``posix_spawnp``.
 
 
@@ -53,8 +54,8 @@ def _asks_system() -> bool:
     """
     Whether Python itself asks something of the machine: SDKs want to know its processor in the middle of a call.
     """
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__") == "subprocess":
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") in _BETWEEN:
         frame = frame.f_back
     return frame is not None and frame.f_globals.get("__name__") in _SYSTEM
 

@@ -15,18 +15,19 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from solvent._block import CURRENT, OPEN
-from solvent._budget import Budget
 from solvent._carrier import Carrier
 from solvent._outer import outer_gateway
 from solvent._runtime import PROCESS
-from solvent._scopes import resume
 from solvent.errors import SolventError
 from solvent.instrument._handing import block_here, carrier_of, check_shared
 from solvent.instrument._hooks import Unhook, wrap
 from solvent.stores import is_shared
+
+if TYPE_CHECKING:
+    from solvent._budget import Budget
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,11 +63,12 @@ class Handed:
         self.variables = dict(variables or {})
         self.is_hooked, self.is_strict = PROCESS.is_hooked, PROCESS.is_strict
 
-    def begin(self) -> Budget | None:
+    def begin(self) -> "Budget | None":
         """
         Have Solvent in this process as it is in that one; what it goes on with.
         """
         from solvent import instrument
+        from solvent._scopes import resume  # It may still be loading while the hooks are put on.
 
         os.environ.update(self.variables)
         if self.is_hooked and not PROCESS.is_hooked:

@@ -76,11 +76,11 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
         """
         The same from any folder.
         """
-        return PolicyFiles(
-            named=None if self.named is None else self.named.absolute(),
-            own=None if self.own is None else self.own.absolute(),
-            folders=None if self.folders is None else self.folders.absolute(),
-        )
+        try:
+            paths = [path and path.absolute() for path in (self.named, self.own, self.folders)]
+        except FileNotFoundError:  # The current folder is gone, and nothing is in it.
+            return self
+        return PolicyFiles(named=paths[0], own=paths[1], folders=paths[2])
 
     def read(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
         """

@@ -18,13 +18,10 @@ _Identity: TypeAlias = tuple[int, int, int] | None
 class PolicyWatch:
     """
     Looks at files when it is asked to.
-
-    Args:
-        files: By absolute paths, for a program may go to another folder.
     """
 
     def __init__(self, files: PolicyFiles) -> None:
-        self._files = files
+        self.files = files
         self._seen: tuple[_Identity, ...] | None = None
         self._told = ""
 
@@ -36,14 +33,14 @@ class PolicyWatch:
             SettingsError: They say nothing that is understood, or one that the current policy is from is gone; raised
                 once, until something else is wrong.
         """
-        seen = tuple([_identity(path) for path in self._files.places])
+        seen = tuple([_identity(path) for path in self.files.places])
         now_ns = time.time_ns()
         is_new = any(found is not None and 0 <= now_ns - found[0] < SETTLED_NS for found in seen)
         if seen == self._seen or is_new:
             return None
         self._seen = seen
         try:
-            found = self._files.read()
+            found = self.files.read()
             _check_there(current, found)
         except SettingsError as error:
             if str(error) == self._told:

@@ -35,6 +35,7 @@ _ESTIMATED = {
     "client_gone": "left by the program",
     "cut": "cut off",
     "expired": "expired",
+    "failed": "ended in an error",
     "price_unknown": "at an unknown price",
     "provider_error": "failed at the provider",
     "stopped": "ended at a deadline or with the run",

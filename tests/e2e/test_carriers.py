@@ -1,0 +1,133 @@
+"""
+One budget over threads, tasks, processes, programs in other languages and services: the provider counts what all of
+them together had.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from fake_provider import Answer, Fake, Rates, Seen
+from npm import packages
+from servers import Gate, server_process
+from solvent_run import DOLLAR, PATIENCE_SECONDS, PROGRAMS, Desk, python
+
+from solvent.stores import open_store
+
+pytestmark = pytest.mark.slow
+
+Fakes = Callable[..., Fake]
+
+# A call of 100 tokens is three cents.
+CENTS, RATES = 3, Rates(input=0, output=300_000)
+POLICY = "prices: {m: {input: 0, output: 300}}\nwait: 0s\n"
+ALONE = ("threads", "tasks", "children", "pool", "programs", "hops")
+
+
+@pytest.fixture
+def fake(desk: Desk, fake_provider: Fakes) -> Fake:
+    fake = fake_provider(Answer(output_tokens=500))
+    desk.providers_at(fake.url)
+    (desk.folder / "solvent.yaml").write_text(POLICY)
+    desk.env |= {"PYTHONPATH": str(PROGRAMS), "SOLVENT_POLICY": str(desk.folder / "solvent.yaml")}
+    return fake
+
+
+@pytest.fixture
+def service(desk: Desk, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """
+    A service in a process of its own, which has this machine's ledger.
+    """
+    with serving(desk, monkeypatch, "-m", "uvicorn", "--port", "0", "service:app") as url:
+        desk.env["SERVICE"] = url
+        yield url
+
+
+def serving(desk: Desk, monkeypatch: pytest.MonkeyPatch, *words: str) -> AbstractContextManager[str]:
+    for name, value in desk.env.items():
+        monkeypatch.setenv(name, value)
+    return server_process([sys.executable, *words], ready="running on ")
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    return packages()
+
+
+def go(desk: Desk, ways: str, count: int, **limits: object) -> tuple[str, Counter[str]]:
+    """
+    What became of so many calls of each way in one budget, whose scope comes first.
+    """
+    words = python("ways.py", json.dumps(limits), ways, str(count))
+    done = subprocess.run(
+        words, env=desk.env, cwd=desk.folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["scope"], Counter(end.partition(" ")[0] for end in told["said"])
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_of_64_calls_of_three_cents_33_pass_under_a_dollar(
+    way: str, desk: Desk, fake: Fake, request: pytest.FixtureRequest
+) -> None:
+    if way == "hops":
+        request.getfixturevalue("service")
+    scope, ends = go(desk, way, 64, usd="1.00")
+    assert ends == {"answered": 33, "BudgetExceeded": 31}
+    assert fake.billed(RATES) == desk.spent(scope, "usd") == 99 * DOLLAR // 100
+    desk.balanced()
+
+
+def test_all_ways_at_once_spend_99_cents_of_a_dollar(
+    desk: Desk, fake: Fake, service: str, node_packages: Path
+) -> None:
+    desk.env["NODE_PACKAGES"] = str(node_packages)
+    scope, ends = go(desk, "threads,children,pool,node,hops", 8, usd="1.00")
+    assert ends["answered"] == len(fake.seen) == 33 - ends["missing"]
+    assert fake.billed(RATES) == desk.spent(scope, "usd") == 99 * DOLLAR // 100
+    desk.balanced()
+
+
+def test_a_call_of_a_child_that_is_killed_is_charged_in_full(desk: Desk, fake_provider: Fakes, fake: Fake) -> None:
+    gate = Gate()
+
+    def answer(seen: Seen) -> Answer:
+        if not (desk.folder / "begun").exists():
+            (desk.folder / "begun").touch()
+            return Answer(output_tokens=500, hold=gate)
+        return Answer(output_tokens=500)
+
+    slow = fake_provider(answer)
+    desk.providers_at(slow.url)
+    scope, ends = go(desk, "killed", 4, usd="0.10")
+    assert ends == {"answered": 2, "BudgetExceeded": 2}
+    store = open_store(desk.ledger)
+    assert store.expire() == 1
+    store.close()
+    assert desk.spent(scope, "usd") == 9 * DOLLAR // 100
+    desk.balanced()
+
+
+@pytest.mark.parametrize("way", ["children", "pool", "programs", "node", "curl", "threads,children,pool,node"])
+def test_in_a_run_what_a_budget_starts_is_held_to_it_and_to_the_run(
+    way: str, desk: Desk, fake: Fake, node_packages: Path
+) -> None:
+    desk.env["NODE_PACKAGES"] = str(node_packages)
+    words = python("ways.py", json.dumps({"usd": "0.30"}), way, "16")
+    ran = desk.run("--usd", "1.00", "--name", "outer", command=words)
+    assert ran.said["scope"].startswith("run:outer/step:job-")
+    assert Counter(ran.said["said"])["answered"] == len(fake.seen) == 10
+    assert desk.spent(ran.said["scope"], "usd") == desk.spent("run:outer", "usd") == fake.billed(RATES)
+
+
+def test_node_in_a_budget_is_a_step_of_it(desk: Desk, fake: Fake, node_packages: Path) -> None:
+    desk.env["NODE_PACKAGES"] = str(node_packages)
+    scope, ends = go(desk, "node", 0, calls=4)
+    assert ends == {"answered": 4, "budget_exceeded": 1}
+    assert desk.spent(scope, "calls") == len(fake.seen) == 4
