@@ -25,11 +25,14 @@ def masked(text: str) -> str:
     return text
 
 
-def run_programs(text: str) -> dict[str, object]:
+def run_programs(text: str, **given: object) -> dict[str, object]:
     """
     Returns the names that they leave.
+
+    Args:
+        **given: Names that they find.
     """
-    names: dict[str, object] = {"__name__": "docs"}
+    names: dict[str, object] = {"__name__": "docs", **given}
     for program, shown in programs(text):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

@@ -124,14 +124,25 @@ def test_resumed_twice_at_once_it_is_one_budget():
 
 
 def test_beside_another_opening_of_its_run_the_limits_of_both_hold():
-    with solvent.budget(run="job", usd=1) as budget:
-        with solvent.budget(run="other"):
-            pass
-    with solvent.resume("run:job"):
+    with solvent.budget(run="job", usd=1):
         spend("0.20")
-    with solvent.budget(run="job", calls=3), solvent.resume("run:job") as again:
-        assert (again.remaining("calls"), again.remaining()) == (2, None)
-    assert str(budget.scope) == "run:job"
+    later_process()
+    with solvent.resume("run:job") as again:
+        beside = threading.Thread(target=open_beside, args=(is_open := threading.Event(), over := threading.Event()))
+        beside.start()
+        assert is_open.wait(30)
+        assert (again.remaining(), again.remaining("calls")) == (8 * DOLLAR // 10, 2)
+        over.set()
+        beside.join()
+    later_process()
+    with solvent.resume("run:job") as last:  # What its last opening said.
+        assert (last.remaining(), last.remaining("calls")) == (None, 2)
+
+
+def open_beside(is_open, over):
+    with solvent.budget(run="job", calls=3):
+        is_open.set()
+        over.wait(30)
 
 
 def test_its_limits_can_be_topped_up():
@@ -189,10 +200,11 @@ def test_no_carrier_says_that_a_budget_began_later_than_the_ledger_knows():
     with solvent.budget("job", seconds=60) as budget, solvent.step("inner", seconds=60) as step:
         forged = Carrier.of(step.scope, {1: time.time_ns() + 10**12, 2: time.time_ns() + 10**12})
         left_out = Carrier.of(step.scope, {2: time.time_ns()})
+        began_ns = budget.carry().began_ns[1]
     for each in (forged, left_out):
         later_process()
         with solvent.resume(str(each)) as again:
-            assert again.carry().began_ns[1] <= budget.carry().began_ns[1] + SECOND_NS
+            assert again.carry().began_ns[1] <= began_ns + SECOND_NS
             assert again.remaining("seconds") <= 60
 
 
@@ -213,7 +225,10 @@ def test_no_carrier_says_that_a_budget_began_later_than_the_ledger_knows():
         ({"x-solvent-budget": "run:" + "j" * 300 + ";1@1"}, "bytes"),
         ({"x-solvent-budget": "/".join(["run:j", *["step:s"] * 16]) + ";1@1"}, "1 to 16 segments"),
         ({"x-solvent-budget": "run:" + "j" * 100_000 + ";1@1"}, "at most 16,384 characters, got 100,008"),
-        ({"x-solvent-budget": "run:job;1@1", "X-Solvent-Budget": "run:job;1@1"}, "got the header x-solvent-budget 2 times"),
+        (
+            {"x-solvent-budget": "run:job;1@1", "X-Solvent-Budget": "run:job;1@1"},
+            "got the header x-solvent-budget 2 times",
+        ),
     ],
 )
 def test_what_carries_nothing_good_is_a_value_error(headers, said):
@@ -221,7 +236,9 @@ def test_what_carries_nothing_good_is_a_value_error(headers, said):
         solvent.resume(headers)
 
 
-@pytest.mark.parametrize("scope", ["run:other", "org:acme/run:job", "run:job2", "run:jo", "agent:x", "org:acme", "run:*"])
+@pytest.mark.parametrize(
+    "scope", ["run:other", "org:acme/run:job", "run:job2", "run:jo", "agent:x", "org:acme", "run:*"]
+)
 def test_a_budget_that_the_ledger_does_not_know_is_refused(scope):
     with solvent.budget(run="job"):
         pass
@@ -237,7 +254,7 @@ def test_a_carrier_names_no_ledger(tmp_path):
     with solvent.budget("job", ledger=f"sqlite:///{tmp_path}/other.db") as budget:
         environ = budget.carry().environ
     assert environ["SOLVENT_LEDGER"].endswith("/other.db")
-    with pytest.raises(ValueError, match="expected a budget that was opened in the ledger .*ledger.db"):
+    with pytest.raises(ValueError, match=r"expected a budget that was opened in the ledger .*ledger\.db"):
         solvent.resume(environ).__enter__()
     with solvent.resume(environ, ledger=environ["SOLVENT_LEDGER"]) as again:
         assert again.scope == budget.scope
@@ -294,7 +311,9 @@ def test_two_headers_are_one_too_many():
 def test_every_name_that_a_budget_can_have_travels_in_a_header(name):
     with solvent.budget(name) as budget, solvent.step(name):
         (value,) = solvent.current_budget().carry().headers.values()
-        assert value.isascii() and value.isprintable() and " " not in value
+        assert value.isascii()
+        assert value.isprintable()
+        assert " " not in value
         scope = solvent.current_budget().scope
     with solvent.resume({"x-solvent-budget": value}) as again:
         assert again.scope == scope

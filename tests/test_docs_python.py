@@ -123,6 +123,7 @@ FUNCTIONS = {
     "## `fan_out`": (solvent.fan_out,),
     "## `install` and `uninstall`": (solvent.install,),
     "## `loop`": (solvent.loop,),
+    "## `resume` and `Carrier`": (solvent.resume,),
     "## `retry`": (solvent.retry,),
 }
 

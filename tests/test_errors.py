@@ -163,6 +163,7 @@ def test_a_note_on_an_error_survives_pickling():
 
 def test_every_error_has_an_example():
     def below(kind):
-        return {kind}.union(*(below(child) for child in kind.__subclasses__()))
+        own = [child for child in kind.__subclasses__() if child.__module__.startswith("solvent")]
+        return {kind}.union(*(below(child) for child in own))
 
     assert below(SolventError) - {SolventError} == {type(error) for error in EXAMPLES}

@@ -16,7 +16,7 @@ RANKS = (
     ("_allowance", "_amounts", "_clock", "_courier", "_ids", "_plain", "_printable"),
     ("_limits",),
     ("_limits_in_code",),
-    ("_refusal_text",),
+    ("_refusal_history", "_refusal_text"),
     ("errors",),
     ("_records",),
     ("_operations",),

@@ -336,3 +336,16 @@ def test_a_refusal_carries_its_history_through_a_pickle():
     assert twin.report.total == budget.report().total
     assert twin.report.total.cost_nanodollars == 6 * CENT
     assert twin.results == {}
+
+
+def test_results_that_cannot_be_pickled_stay_behind():
+    def work(n):
+        if n:
+            with solvent.call("gpu", usd=1):
+                pass
+        return lambda: n
+
+    with solvent.budget(usd="0.10"), pytest.raises(BudgetExceeded) as refused:
+        solvent.fan_out(work, range(2), concurrency=1)
+    assert list(refused.value.results) == [0]
+    assert pickle.loads(pickle.dumps(refused.value)).results == {}

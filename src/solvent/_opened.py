@@ -187,7 +187,8 @@ def _check_place(wanted: Wanted, outer: Block | None) -> None:
 def _scope(wanted: Wanted, name: str, outer: Block | None) -> Scope:
     if outer is not None:
         return child_of(outer.scope, "step" if wanted.kind == "run" else wanted.kind, name)
-    inherited = wanted.owner or PROCESS.inherited_scope()
+    # One with a ledger of its own is not in the run around this process.
+    inherited = wanted.owner or (None if wanted.ledger is not None else PROCESS.inherited_scope())
     if wanted.kind != "run":
         return child_of(PROCESS.runtime(wanted.ledger).scope, wanted.kind, name)
     if inherited is None:
@@ -234,6 +235,7 @@ def _resumed(budget: object, wanted: Wanted, carrier: Carrier, outer: Block | No
     )
     block = Block(budget, outer, carrier.scope, runtime, below, retry=wanted.retry)
     now_ns = SystemClock().now_ns()
+    block.began_ns |= carrier.began_ns
     block.own = Opened(scope=str(carrier.scope), seconds=0)
     for opened in openings_in(store, carrier, now_ns=now_ns):
         place = Scope.parse(opened.scope)

@@ -18,16 +18,13 @@ SolventError
 Every error has fields and builds its message from them, in one place; it survives pickling.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from solvent._amounts import show_seconds
+from solvent._refusal_history import RefusalHistory
 from solvent._refusal_text import RefusalText
-
-if TYPE_CHECKING:
-    from solvent.report import Report
 
 
 class SolventError(Exception):
@@ -51,7 +48,13 @@ class SolventError(Exception):
         return self.message()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return rebuilt, (type(self), dict(self.__dict__))
+        return rebuilt, (type(self), self._kept())
+
+    def _kept(self) -> dict[str, Any]:
+        """
+        The fields that go with it to another process.
+        """
+        return dict(self.__dict__)
 
 
 def rebuilt(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
@@ -60,7 +63,7 @@ def rebuilt(kind: type[SolventError], fields: dict[str, Any]) -> SolventError:
     return error
 
 
-class BudgetExceeded(RefusalText, SolventError):
+class BudgetExceeded(RefusalText, RefusalHistory, SolventError):
     """
     Raised when a call would pass a limit. No balance changed, and the call was not made.
 
@@ -118,44 +121,6 @@ class BudgetExceeded(RefusalText, SolventError):
     @property
     def code(self) -> str:  # type: ignore[override]  # What is a constant elsewhere depends on `held` here.
         return "budget_held" if self.held else "budget_exceeded"
-
-    @property
-    def report(self) -> "Report | None":
-        """
-        What the run of the refused call spent until now, of what, on which models; ``None`` where no ledger of this
-        process knows.
-
-        Raises:
-            StoreUnavailable, LedgerCorrupt: The journal cannot be read.
-        """
-        history: Callable[[], Report | None] | None = self.__dict__.get("_history")
-        return self.__dict__.get("_report") if history is None else history()
-
-    @property
-    def results(self) -> Mapping[int, object]:
-        """
-        Of a fan-out that was refused, what its branches gave that had finished, by their place among its items.
-        """
-        found: Mapping[int, object] = self.__dict__.get("_results", {})
-        return found
-
-    def remember(
-        self, *, history: "Callable[[], Report | None] | None" = None, results: Mapping[int, object] | None = None
-    ) -> None:
-        """
-        Keep where the history of its run is to be had, or the results that were there by then.
-        """
-        if history is not None:
-            self.__dict__.setdefault("_history", history)
-        if results is not None:
-            self.__dict__["_results"] = dict(results)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        fields = {name: value for name, value in self.__dict__.items() if name != "_history"}
-        if "_history" in self.__dict__:
-            with suppress(SolventError):
-                fields["_report"] = self.report
-        return rebuilt, (type(self), fields)
 
 
 class LoopDetected(BudgetExceeded):

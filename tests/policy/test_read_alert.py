@@ -69,6 +69,7 @@ def test_amounts_may_be_sent_over_https_and_to_this_machine(read, url):
         ("http://example.com/a", "plain http to another machine"),
         ("http://127.0.0.1.example.com/a", "plain http to another machine"),
         ("http://10.0.0.1/a", "plain http to another machine"),
+        ("http://LOCALHOST/a", "one with a host in capitals"),
         ("https://example.com:99999/a", "one whose host or port is none"),
         ("https://[::1/a", "one whose host or port is none"),
         ("https://exa mple.com/a", "one with characters that no address has"),

@@ -4,6 +4,7 @@ rows of README's table. Each row has its tests beside this file, named after it:
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,6 +182,10 @@ def names_of(file: str, id: str) -> list[str]:
     """
     The names of a row's tests.
     """
+    return [name for name in _functions(file) if name.startswith(f"test_{id.lower()}_")]
+
+
+@cache
+def _functions(file: str) -> list[str]:
     tree = ast.parse((Path(__file__).parent / f"{file}.py").read_text())
-    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return [name for name in names if name.startswith(f"test_{id.lower()}_")]
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]

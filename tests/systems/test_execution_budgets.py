@@ -113,9 +113,10 @@ def test_e4_a_retry_budget_ends_the_retries_of_a_program(user, fake_provider):
     fake = fake_provider(Answer(status=500))
     client = user.client(fake)
 
-    @solvent.retry("fetch", times=20, wait=0)
     def fetch():
-        return ask(client)
+        for attempt in solvent.retry("fetch", times=20, wait=0):
+            with attempt:
+                ask(client, f"attempt {attempt.number}")  # Which nobody can tell from another request by itself.
 
     with solvent.budget("triage", retries=3, ledger="memory://"), pytest.raises(solvent.BudgetExceeded):
         fetch()

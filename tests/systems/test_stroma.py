@@ -70,8 +70,10 @@ def test_s1_any_combination_of_tokens_cost_and_latency_holds_and_none_is_no_limi
 @pytest.mark.slow
 @pytest.mark.usefixtures("hooked")
 def test_s1_a_call_in_flight_is_ended_at_the_deadline(user, fake_provider):
-    fake = fake_provider(Answer(hangs=True))
+    fake = fake_provider([Answer(), Answer(hangs=True)])
     client = user.client(fake)
+    with solvent.budget("warm", ledger=user.ledger):
+        ask(client)  # The connection is there, and no part of the second.
     with solvent.budget("pipeline", usd=1, tokens=10_000, seconds=1, ledger=user.ledger) as budget:
         with pytest.raises(DeadlinePassed) as ended:
             ask(client)
@@ -80,8 +82,8 @@ def test_s1_a_call_in_flight_is_ended_at_the_deadline(user, fake_provider):
     assert (ended.value.ended, refused.value.ended) == (True, False)
     fake.wait_until(lambda: fake.left_count == 1)
     report = budget.report()
-    assert (len(fake.seen), report.total.calls) == (1, 1)
-    assert report.total.cost_nanodollars >= bill(fake) > 0
+    assert (len(fake.seen), report.total.calls) == (2, 1)
+    assert report.total.cost_nanodollars >= cost("gpt-4o", 1, 992)  # Nobody saw what it used: the most that it could.
 
 
 @pytest.mark.slow
@@ -256,7 +258,7 @@ def test_s4_models_switch_at_60_and_80_percent_in_the_request_itself_and_are_boo
 def test_s5_totals_and_every_attempt_are_there_after_a_run_timed_out_ones_too(user, fake_provider):
     error = Answer(status=500, headers={"retry-after-ms": "1"})
     fake = fake_provider([Answer(hangs=True), error, Answer(input_tokens=8, output_tokens=100)])
-    client = user.client(fake, max_retries=2, timeout=0.2)
+    client = user.client(fake, max_retries=2, timeout=1)
     with solvent.budget("run", usd=1, ledger=user.ledger) as budget:
         ask(client, output_tokens=200)
     settled = [entry for entry in user.entries() if entry["kind"] == "settle"]

@@ -62,6 +62,7 @@ class Handed:
         self.ledger = ledger
         self.variables = dict(variables or {})
         self.is_hooked, self.is_strict = PROCESS.is_hooked, PROCESS.is_strict
+        self.reloads = PROCESS.reload.is_on
 
     def begin(self) -> "Budget | None":
         """
@@ -72,7 +73,7 @@ class Handed:
 
         os.environ.update(self.variables)
         if self.is_hooked and not PROCESS.is_hooked:
-            instrument.install(strict=self.is_strict)
+            instrument.install(strict=self.is_strict, reload=self.reloads)
         return None if self.carrier is None else resume(self.carrier, ledger=self.ledger)
 
 

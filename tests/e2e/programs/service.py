@@ -3,13 +3,12 @@ A service that calls a model on behalf of whoever asks, under the budget that th
 """
 
 import asyncio
-from typing import Any
 
 from calls import acall, call
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 import solvent
 

@@ -86,7 +86,7 @@ def node(_: int) -> list[str]:
     return ["answered"] * said["answered"] + [f"{said['error']['code']}"]
 
 
-def curl(count: int) -> list[str]:
+def curl(_: int) -> list[str]:
     """
     A shell program, with an environment of its caller's choice.
     """
