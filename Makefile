@@ -63,6 +63,7 @@ fix: install ## Repair what can be repaired
 bench: install ## Gateway, hooks and ledger beside their floors and their peers
 	@$(BIN)/python benchmarks/gateway.py
 	@$(BIN)/python benchmarks/hooks.py
+	@$(BIN)/python benchmarks/calls.py
 	@$(BIN)/python benchmarks/ledger.py
 
 clean:

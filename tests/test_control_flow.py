@@ -3,6 +3,7 @@ A program's own control flow under budgets: functions, agents, steps, tools, loo
 """
 
 import asyncio
+import contextvars
 import functools
 import gc
 import re
@@ -135,7 +136,7 @@ def test_a_function_whose_code_would_run_outside_of_its_budget_is_refused():
     def plain():
         return work()
 
-    with pytest.raises(TypeError, match="would run outside of its budget; decorate the function"):
+    with pytest.raises(TypeError, match="would run outside of its budget; hand in the function"):
         plain()
 
 
@@ -182,6 +183,20 @@ def test_limits_are_written_as_in_a_policy(given, limits):
     assert [(one.meter, one.amount, one.window, one.on_exceed) for one in found] == limits
 
 
+def test_a_limit_is_named_after_what_the_program_called():
+    made = {
+        "agent": solvent.agent("a", calls=0),
+        "step": solvent.step("a", calls=0),
+        "tool": solvent.tool("a", calls=0),
+        "retry": next(iter(solvent.retry("a", calls=0))),
+        "loop": next(iter(solvent.loop("a", calls=1))),
+    }
+    for maker, budget in made.items():
+        assert [limit.source for limit in budget.limits] == [f"{maker}('a')"]
+    with pytest.raises(BudgetExceeded, match=r"\(fan_out\('pages'\)\)"):
+        solvent.fan_out(str, [1, 2], name="pages", branches=1)
+
+
 def test_windows_begin_in_their_time_zone():
     [limit] = solvent.agent("a", usd={"limit": "1/day", "time_zone": "Europe/Berlin"}).limits
     assert limit == Limit(meter="usd", amount=100 * CENT, window="day", time_zone="Europe/Berlin", source="agent('a')")
@@ -209,7 +224,8 @@ def test_windows_begin_in_their_time_zone():
         ({"depth": -1}, "depth must be within 0 and 9007199254740991, got -1"),
         ({"scope": "run:x"}, "scope must be of orgs, teams and users, such as org:acme/team:search; got 'run:x'"),
         ({"alert": "80%"}, "alert must be a list of shares such as ['50%', '80%'], got '80%'"),
-        ({"alert": ["180%"]}, "at must be a share of a limit such as 80%, got '180%'"),
+        ({"alert": ["180%"]}, "alert must be a share of a limit such as 80%, got '180%'"),
+        ({"alert": [0.5]}, "alert must be a list of shares such as ['50%', '80%'], got [0.5]"),
     ],
 )
 def test_a_limit_that_cannot_be_meant_is_refused(given, message):
@@ -342,7 +358,9 @@ def test_a_budget_may_be_given_more():
         ]:
             with pytest.raises(ValueError, match=message):
                 budget.top_up(**wrong)
-    assert [entry.kind for entry in entries(budget.scope)].count("top_up") == 3
+    reasons = [entry.call.reason for entry in entries(budget.scope) if entry.kind == "open"]
+    assert reasons == [None, "top_up: approved", "top_up"]
+    assert budget.report().openings == 1
 
 
 def test_code_gives_no_more_than_the_policy_allows(tmp_path, monkeypatch):
@@ -683,7 +701,10 @@ def test_a_function_that_returns_what_is_to_be_awaited_is_told():
     async def work(n):
         return n
 
-    with solvent.budget("outer"), pytest.raises(TypeError, match="make it an `async def` itself"):
+    with (
+        solvent.budget("outer"),
+        pytest.raises(TypeError, match="hand in the function itself"),
+    ):
         solvent.fan_out(lambda n: work(n), [1])
 
 
@@ -712,3 +733,309 @@ def test_nothing_is_begun_after_the_deadline():
         raise AssertionError("it is begun")
     with solvent.budget("outer") as budget:
         assert budget.deadline is None
+
+
+# What is left half-way, interrupted, or put together in odd ways.
+
+
+def test_a_top_up_never_lifts_the_policy(tmp_path, monkeypatch):
+    policy = tmp_path / "solvent.yaml"
+    policy.write_text("budgets: {'run:*': {usd: 0.05}, 'agent:a': {usd: 0.03}}\n")
+    monkeypatch.setenv("SOLVENT_POLICY", str(policy))
+    with solvent.budget(run="r", usd="0.02") as budget:
+        budget.top_up(usd="0.03")
+        assert budget.remaining() == 5 * CENT
+    with solvent.budget(run="r") as budget:
+        assert budget.remaining() == 5 * CENT
+        with solvent.agent("a", usd="0.01") as agent:
+            agent.top_up(usd="0.02")
+        with solvent.agent("a", usd="0.05") as agent:
+            assert agent.remaining() == 3 * CENT
+
+
+def test_a_top_up_is_there_for_who_goes_on_with_the_budget():
+    with solvent.budget(run="r", usd="0.02") as budget:
+        budget.top_up(usd="0.03")
+        with solvent.resume(budget.carry()) as again:
+            assert again.remaining() == 5 * CENT
+    with solvent.resume("run:r") as later:
+        assert later.remaining() == 5 * CENT
+
+
+def test_the_limits_of_a_block_end_with_it():
+    with solvent.budget("outer"):
+        for cents in (2, 10, 1):
+            with solvent.agent("a", usd=f"0.{cents:02}") as agent:
+                assert agent.remaining() == cents * CENT
+            assert agent.remaining() == cents * CENT
+
+        kept = []
+        for _ in range(2):
+            try:
+                with solvent.agent("b", usd="0.01"):
+                    raise KeyError
+            except KeyError as error:
+                kept.append(error)
+        with solvent.agent("b", usd="0.05") as agent:
+            assert agent.remaining() == 5 * CENT
+
+
+def test_a_budget_that_is_over_takes_no_calls():
+    with solvent.budget("outer", usd=1) as budget:
+        pass
+    assert budget.remaining() == 100 * CENT
+    with pytest.raises(RuntimeError, match=r"the budget 'outer' is over; go on with it by solvent.resume\(run:outer-"):
+        budget.call("gpu", usd=2).__enter__()
+
+
+def test_a_task_goes_on_in_a_budget_that_is_left():
+    async def main():
+        left = asyncio.Event()
+
+        async def later():
+            await left.wait()
+            with pytest.raises(BudgetExceeded):
+                spend("0.02")
+            with budget.call("gpu", usd="0.01"):
+                pass
+            return here()
+
+        async with solvent.budget("outer", usd="0.01") as budget:
+            task = asyncio.create_task(later())
+        left.set()
+        assert await task == str(budget.scope)
+
+    asyncio.run(main())
+
+
+def test_generators_that_the_collector_ends_do_not_harm_the_ledger():
+    class Owner:
+        pass
+
+    def generator():
+        with solvent.budget(usd=1), solvent.call("gpu", usd="0.01"):
+            yield
+
+    usual = gc.get_threshold()
+    gc.set_threshold(50)
+    try:
+        for _ in range(100):
+            owner = Owner()
+            owner.steps = generator()
+            owner.me = owner
+            contextvars.copy_context().run(next, owner.steps)
+    finally:
+        gc.set_threshold(*usual)
+        del owner
+        gc.collect()
+    PROCESS.close()
+    with solvent.budget():
+        store = PROCESS.runtime().ledger.store
+        assert store.verify() is None
+        assert not any(balance.reserved for balance in store.balances())
+
+
+def test_a_call_that_nobody_has_any_more_is_booked():
+    with solvent.budget(usd=1) as budget:
+        call = budget.call("gpu", usd="0.50")
+        call.__enter__()
+        del call
+        gc.collect()
+        assert here() == str(budget.scope)
+    PROCESS.close()
+    with solvent.resume(budget.scope) as again:
+        assert again.remaining() == 50 * CENT
+        [closed] = [entry for entry in entries(budget.scope) if entry.kind == "settle"]
+        assert closed.call.estimated in ("failed", "usage_missing")
+
+
+def test_a_call_of_a_loop_that_is_closed_is_booked():
+    async def main():
+        async with solvent.budget(usd=1) as budget:
+            budgets.append(budget)
+            async with budget.call("gpu", usd="0.50"):
+                await asyncio.Event().wait()
+
+    budgets = []
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(main())
+    while not budgets or not PROCESS.runtime().guard._calls.open:
+        loop.run_until_complete(asyncio.sleep(0))
+    task._log_destroy_pending = False
+    loop.close()
+    del task
+    gc.collect()
+    assert not PROCESS.runtime().guard._calls.open
+    [settled] = [entry for entry in entries(budgets[0].scope) if entry.kind == "settle"]
+    assert settled.call.cost_nanodollars == 50 * CENT
+
+
+def test_a_coroutine_that_is_closed_while_its_call_is_admitted_holds_nothing():
+    async def main():
+        async with solvent.call("gpu", usd="0.50"):
+            raise AssertionError("it is begun")
+
+    async def steps(count):
+        with solvent.budget(usd=1) as budget:
+            running = main()
+            future = running.send(None)
+            for _ in range(count):
+                await asyncio.sleep(0)
+            running.close()
+            while not future.done():
+                await asyncio.sleep(0)
+            await PROCESS.runtime().guard.adrain()
+            return budget.remaining()
+
+    assert [asyncio.run(steps(count)) for count in range(3)] == [100 * CENT] * 3
+
+
+def test_blocks_that_are_left_in_any_order_leave_nothing_behind():
+    def stream():
+        with solvent.call("gpu", usd=0):
+            yield
+
+    steps = stream()
+    with solvent.budget("a"):
+        next(steps)
+    steps.close()
+    with solvent.budget("b") as budget:
+        assert str(budget.scope).startswith("run:b-")
+        assert budget.scope.path() == (budget.scope,)
+    with solvent.budget("c", usd=1) as budget:
+        first, second = budget.call("x", usd=0), budget.call("y", usd=0)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        assert (here(), budget._find_place().within) == (str(budget.scope), ())
+    assert here() == ""
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_whatever_ends_a_branch_is_raised(error):
+    def work(_):
+        raise error
+
+    async def awork(_):
+        raise error
+
+    with solvent.budget("outer"):
+        with pytest.raises(error):
+            solvent.fan_out(work, [1])
+        with pytest.raises(error):
+            asyncio.run(solvent.fan_out(awork, [1]))
+
+
+def test_no_paid_result_is_thrown_away():
+    def inner(n):
+        spend("0.10")
+        return n
+
+    def outer(_):
+        return solvent.fan_out(inner, range(4), name="inner", concurrency=1)
+
+    def fails(n):
+        if n == 2:
+            raise KeyError(n)
+        return n
+
+    with solvent.budget("all", usd="0.60"):
+        with pytest.raises(BudgetExceeded) as refused:
+            solvent.fan_out(outer, range(2), name="outer", concurrency=1)
+        assert refused.value.results == {0: [0, 1, 2, 3]}
+        assert refused.value.__cause__.results == {0: 0, 1: 1}
+        assert str(refused.value) == str(refused.value.__cause__)
+        with pytest.raises(KeyError) as failed:
+            solvent.fan_out(fails, range(4), concurrency=1)
+    assert failed.value.results == {0: 0, 1: 1}
+    assert failed.value.__notes__ == ["2 of 4 branches of the fan-out had finished"]
+
+
+def test_a_fan_out_that_is_cancelled_twice_leaves_no_branch_behind():
+    async def main():
+        ended, begun, stubborn = [], asyncio.Event(), asyncio.Event()
+
+        async def work(n):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await stubborn.wait()
+                ended.append(n)
+
+        with solvent.budget("outer"):
+            fan = asyncio.create_task(solvent.fan_out(work, range(4)))
+            await begun.wait()
+            for _ in range(2):
+                fan.cancel()
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            assert not fan.done()
+            stubborn.set()
+            with pytest.raises(asyncio.CancelledError):
+                await fan
+            return sorted(ended)
+
+    assert asyncio.run(main()) == [0, 1, 2, 3]
+
+
+def test_a_turn_looks_at_the_limits_of_its_own_loop():
+    begun = []
+
+    def loop():
+        for turn in solvent.loop("x", calls=1):
+            with turn:
+                begun.append(turn.number)
+                spend()
+
+    with solvent.budget("outer") as budget, pytest.raises(BudgetExceeded, match="nothing more is begun") as refused:
+        loop()
+    assert begun == [0]
+    assert refused.value.report.total.calls == 1
+    assert [entry.kind for entry in entries(budget.scope)].count("refuse") == 1
+
+
+def test_a_turn_waits_for_calls_that_are_open():
+    with solvent.budget("outer", parallel=1) as budget, budget.call("open", usd=0):
+        for turn in solvent.loop("x", times=1):
+            with turn:
+                pass
+
+
+def test_a_decision_counts_retries():
+    with solvent.budget("outer", retries=0):
+        for attempt in solvent.retry("r", times=2, wait=0):
+            with attempt:
+                assert solvent.check(usd=0).allowed is not bool(attempt.number)
+                if not attempt.number:
+                    raise KeyError
+
+
+def test_what_gives_its_results_one_by_one_is_not_retried_nor_fanned_out():
+    def generator():
+        yield
+
+    for make in (lambda: solvent.retry("x")(generator), lambda: solvent.fan_out(generator, [])):
+        with pytest.raises(TypeError, match="gives its results one by one"):
+            make()
+    with pytest.raises(TypeError, match="put the decorator below @staticmethod"):
+        solvent.step("x")(staticmethod(generator))
+
+
+def test_a_call_in_a_decorated_generator_is_part_of_the_call_around_it():
+    @solvent.step("s")
+    def generator():
+        with solvent.call("outer", usd="0.90"):
+            yield
+            with solvent.call("inner", usd="0.90", wait="20s"):
+                pass
+
+    with solvent.budget(usd=1), pytest.raises(BudgetExceeded) as refused:
+        list(generator())
+    assert not refused.value.held
+
+
+def test_times_that_never_come_are_no_trouble():
+    with solvent.budget("outer", seconds=2**53 - 1) as budget:
+        assert budget.deadline.year == 9999

@@ -3,6 +3,7 @@ Calls of a program's own: what is set aside, what is booked, and what a decision
 """
 
 import asyncio
+import contextvars
 import pickle
 import re
 import threading
@@ -319,10 +320,11 @@ def test_a_decision_knows_prices_bounds_time_and_depth():
 
 
 def test_room_that_open_calls_hold_is_told_apart():
-    with solvent.budget(usd="0.10"), solvent.call("gpu", usd="0.06"):
-        decision = solvent.check(usd="0.05")
-    assert decision.error.held
-    assert decision.reserved == 6 * CENT
+    with solvent.budget(usd="0.10") as budget, solvent.call("gpu", usd="0.06"):
+        inside = solvent.check(usd="0.05")
+        outside = contextvars.Context().run(budget.check, usd="0.05")
+    assert (inside.error.held, outside.error.held) == (False, True)  # A call does not wait for itself.
+    assert inside.reserved == outside.reserved == 6 * CENT
 
 
 def test_a_refusal_carries_its_history_through_a_pickle():

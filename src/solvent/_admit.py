@@ -260,14 +260,14 @@ class Authorizer:
         """
         Try whenever there may be room in an account and nobody is before this call, and once more when time is over.
         """
-        request = attempt.request()
         with self._queues.join(account) as place:
             until = time.monotonic() + seconds
             while (yield from place.turn(until)):
-                answer = yield request
+                attempt.hold_to(self.limits.rules(attempt.scope))
+                answer = yield attempt.request()
                 if isinstance(answer, Reserved) or not self._obstacle(attempt, answer).passes:
                     return answer
-            return (yield request)
+            return (yield attempt.request())
 
     def _shrink(self, attempt: Attempt, answer: Refusal) -> _Flow:
         least = min(attempt.rules.policy.shrink_tokens_min, attempt.bound.output_cap or OUTPUT_UNKNOWN)

@@ -2,6 +2,8 @@
 What can be asked and spent in a scope by a program itself: decisions, and calls that go through no SDK.
 """
 
+from msgspec.structs import replace
+
 from solvent import _amounts
 from solvent._decide import Decision
 from solvent._limits_in_code import Amount
@@ -41,7 +43,8 @@ class Asks:
             usd: The most that it can cost; of a model that has a price, its tokens say it.
             model, provider: The model, as its provider spells it.
             input_tokens, output_tokens: The most that it can read and write; none for what is no model.
-            wait: How long it may wait for room; as the budget says, else.
+            wait: How long it may wait for room; as the budget says, else. Without ``async with`` it waits for nothing
+                where an event loop runs.
 
         Raises:
             ValueError: An amount is negative, no number, or not finite. When its block begins: ``BudgetExceeded``,
@@ -80,7 +83,7 @@ class Asks:
             name, usd=usd, model=model, provider=provider, input_tokens=input_tokens, output_tokens=output_tokens
         )
         place = self._find_place()
-        return place.runtime.guard.check(call, scope=place.scope)
+        return place.runtime.guard.check(replace(call, retry=place.retry), scope=place.scope, within=place.within)
 
     async def acheck(
         self,
@@ -99,4 +102,5 @@ class Asks:
             name, usd=usd, model=model, provider=provider, input_tokens=input_tokens, output_tokens=output_tokens
         )
         place = self._find_place()
-        return await place.runtime.guard.acheck(call, scope=place.scope)
+        call = replace(call, retry=place.retry)
+        return await place.runtime.guard.acheck(call, scope=place.scope, within=place.within)

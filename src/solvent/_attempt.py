@@ -95,6 +95,14 @@ class Attempt:
             within=self._within,
         )
 
+    def hold_to(self, rules: Rules) -> None:
+        """
+        The limits may be others by now, for one was topped up; the policy that decides stays the one it came under.
+        """
+        if rules is not self.rules and rules.policy is self.rules.policy:
+            self.rules = rules
+            self.charges = Charges.on(self.scope, rules.blocking, rules.policy.call, rules.watched)
+
     def amounts(self) -> dict[str, int]:
         return self.charges.amounts(self.bound, retry=self.retry)
 

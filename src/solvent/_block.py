@@ -2,6 +2,7 @@
 The ``with`` blocks of budgets that are open in this process, and in which of them code runs.
 """
 
+import asyncio
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from solvent._limits import Scope
-from solvent._outer import Opened
+from solvent._outer import Opened, Outer
 from solvent._runtime import PROCESS, Runtime
 
 P = ParamSpec("P")
@@ -33,10 +34,14 @@ class Block:
         below: The steps below the run, as a request to its gateway names them; ``None`` for one that was not opened
             there.
         began_ns: When it and those above it were opened (since 1970, UTC), by the number of their scope's segments.
-        own: What it puts in force, where it goes on with a budget; by the ledger.
+        own: What it puts in force; where it goes on with a budget, by the ledger.
+        held: What forgets that with it.
+        at_gateway: The gateway that it was opened at, and the name of its opening there.
         way_in: The address of the run's gateway that stands for it, once a child process needed one.
         retry: Which attempt the code in it is, 0 for the first.
         within: Open reservations that the calls in it are part of.
+        is_open: It was entered and not left.
+        was_in_open: So was the one around it, when this one was made.
         frame: Of the function that the block stands in, while it is open.
     """
 
@@ -59,8 +64,12 @@ class Block:
         self.began_ns = _began_above(scope, outer, kept_by) | {len(scope.parts): time.time_ns()}
         self.own: Opened | None = None
         self.way_in: str | None = None
+        self.held: Any = None
+        self.at_gateway: tuple[Outer, str] | None = None
         self.retry: int = max(retry, outer.retry if outer else 0)
         self.within: tuple[str, ...] = within or (outer.within if outer else ())
+        self.is_open = False
+        self.was_in_open = outer is not None and outer.is_open
         self.frame: FrameType | None = None
 
     @property
@@ -79,14 +88,31 @@ class Block:
             block = block.outer
         return block is other
 
-    def nearest_open(self) -> "Block | None":
+    def enter(self) -> None:
         """
-        The block around it that is still open; they may be left in any order.
+        What goes on here is in it.
         """
-        outer = self.outer
-        while outer is not None and outer.frame is None:
-            outer = outer.outer
-        return outer
+        self.is_open = True
+        CURRENT.set(self)
+
+    def around(self) -> "Block | None":
+        """
+        The block that code goes on in when this one is left: the one around it, unless that was left meanwhile. One
+        that was over before is where a task goes on.
+        """
+        block: Block | None = self
+        while block is not None and block.outer is not None and block.was_in_open and not block.outer.is_open:
+            block = block.outer
+        return None if block is None else block.outer
+
+    def leave(self) -> None:
+        """
+        Its code is over: what goes on here is in the block around it that is open. They may be left in any order, and
+        in another context than they were entered in.
+        """
+        self.is_open = False
+        if CURRENT.get() is self:
+            CURRENT.set(self.around())
 
 
 def _began_above(scope: Scope, outer: Block | None, runtime: Runtime | None) -> dict[int, int]:
@@ -160,6 +186,13 @@ class _Open:
 
 OPEN = _Open()
 os.register_at_fork(before=OPEN.forking, after_in_child=OPEN.begin_in_child)
+
+
+def may_await(error: BaseException | None = None) -> bool:
+    """
+    Whether there is an asyncio loop to wait in: none runs in other frameworks, and in a coroutine that is closed.
+    """
+    return asyncio._get_running_loop() is not None and not isinstance(error, GeneratorExit)
 
 
 def innermost() -> Block | None:

@@ -198,8 +198,10 @@ def _reported(
     told = outcome.told
     usage = told.usage or _filled_up(told, bound)
     price = _price_used(call, bound.price, told.model, price_of)
+    is_other = told.model not in (None, call.model) and not (price is not None and price.by_user)
+    is_unpriced = is_other and told.model is not None and price_of(told.model) is None
     cost, source = outcome.nanodollars, "the program"
-    is_known = cost is not None or (told.usage is not None and price is not None)
+    is_known = cost is not None or (told.usage is not None and price is not None and not is_unpriced)
     if cost is None and usage is not None and price is not None:
         source = price.source
         try:

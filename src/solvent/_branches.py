@@ -2,6 +2,9 @@
 What is decided before code begins: whether it may be nested so deep, and how many branches it may have.
 """
 
+from collections.abc import Collection
+from typing import Literal
+
 from solvent import _ladder
 from solvent._admit import Authorizer
 from solvent._attempt import TTL_SECONDS, Flow
@@ -11,11 +14,14 @@ from solvent._clock import Clock, utc
 from solvent._decide import standing
 from solvent._ladder import Charges
 from solvent._limits import Scope
-from solvent._operations import Refusal, Reserve, Settle, TopUp
+from solvent._operations import Refusal, Reserve, Settle
 from solvent._records import BRANCHES, Account, CallRecord
 from solvent._standings import Look
-from solvent.errors import BudgetExceeded, SolventError
+from solvent.errors import BudgetExceeded, OutcomeUnknown, SolventError
 from solvent.events import LimitPassed
+
+Begins = Literal["code", "tool", "turn"]  # What is entered.
+_OF_A_TURN = ("usd", "tokens", "input_tokens", "output_tokens", "calls", "tool_calls")
 
 
 class Branches:
@@ -28,33 +34,32 @@ class Branches:
         self._authorizer = authorizer
         self._clock = clock
 
-    def enter(self, id: str, scope: Scope, began: float, is_tool: bool) -> Flow[None]:
+    def enter(self, id: str, scope: Scope, began: float, begins: Begins) -> Flow[None]:
         """
-        Refuse to begin what could make no call: it would be nested too deep, or its time is over; and a tool once
-        models asked for more of them than they may.
+        Refuse to begin what could make no call: it would be nested too deep, or its time is over, or what it needs is
+        used up.
         """
         found = self._authorizer.on_path(scope)
         errors = [error for on_exceed, error in found.passed if on_exceed == "block"]
-        if is_tool and not errors:
-            errors = yield from self._too_many_tools(scope)
+        if begins != "code" and not errors:
+            errors = yield from self._used_up(scope, ("tool_calls",) if begins == "tool" else _OF_A_TURN)
         for error in errors[:1]:
             yield from self._calls.refuse(id, scope, CallRecord(started=self._clock.now_ns()), error, began)
             raise error
 
-    def _too_many_tools(self, scope: Scope) -> Flow[list[BudgetExceeded]]:
+    def _used_up(self, scope: Scope, meters: Collection[str]) -> Flow[list[BudgetExceeded]]:
         for place, limit in self._authorizer.limits.of(scope):
-            if limit.meter == "tool_calls":
-                account = Account(place, limit.meter, limit.window_key)
-                found = {balance.account: balance for balance in (yield Look(place))}
-                balance = standing(account, limit, found)
-                if balance.limit is not None and balance.spent > balance.limit:
-                    now = utc(self._clock.now_ns())
-                    return [_ladder.exceeded(balance, requested=1, source=limit.source, now=now)]
+            if limit.meter not in meters:
+                continue
+            account = Account(place, limit.meter, limit.window_key)
+            found = {balance.account: balance for balance in (yield Look(place))}
+            balance = standing(account, limit, found)
+            # Replies may ask for as many tools as the limit says; under a limit of nothing calls may cost nothing.
+            is_one_more = limit.meter == "tool_calls" or (limit.meter != "calls" and not balance.limit)
+            if balance.limit is not None and balance.spent >= balance.limit + is_one_more:
+                now = utc(self._clock.now_ns())
+                return [_ladder.exceeded(balance, requested=0, source=limit.source, now=now)]
         return []
-
-    def top_up(self, more: TopUp) -> Flow[None]:
-        yield more
-        self._calls.wake((more.account,))
 
     def open(self, id: str, scope: Scope, count: int, began: float) -> Flow[bool]:
         """
@@ -69,9 +74,13 @@ class Branches:
             return False
         charges, amounts = Charges.on(scope, blocking, (), watched), {"branches": count}
         record = CallRecord(format=BRANCHES, started=self._clock.now_ns(), decision="admitted")
-        answer = yield Reserve(
-            id=id, scope=str(scope), terms=charges.terms, amounts=amounts, ttl_seconds=TTL_SECONDS, call=record
-        )
+        try:
+            answer = yield Reserve(
+                id=id, scope=str(scope), terms=charges.terms, amounts=amounts, ttl_seconds=TTL_SECONDS, call=record
+            )
+        except OutcomeUnknown as unknown:
+            yield from self._calls.refuse(id, scope, record, unknown, began)
+            raise
         now = utc(self._clock.now_ns())
         if isinstance(answer, Refusal):
             error = _ladder.exceeded(

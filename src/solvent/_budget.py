@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from msgspec.structs import replace
 
 from solvent._asking import Asks
-from solvent._block import CURRENT, OPEN, Block, innermost
+from solvent._block import CURRENT, OPEN, Block, innermost, may_await
 from solvent._carrier import Carrier
 from solvent._clock import SystemClock
 from solvent._decide import standing
 from solvent._ids import new_id
 from solvent._limits import METERS, PATH_METERS, Limit, Meter, Scope
 from solvent._limits_in_code import Amount
-from solvent._opened import Wanted, carried_by, gateway_for, open_block
+from solvent._opened import Ended, Wanted, carried_by, ended, gateway_for, open_block
 from solvent._openings import opening
 from solvent._operations import Note
 from solvent._outer import Opened
 from solvent._place import Place, place_of
 from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
-from solvent._top_up import top_ups
+from solvent._top_up import top_up
 from solvent._wrapping import wrapped
-from solvent.errors import SolventError
+from solvent.errors import OutcomeUnknown, SolventError, StoreUnavailable
 from solvent.events import StoreFailed
 from solvent.stores._protocol import Store
 
@@ -58,7 +58,9 @@ class Budget(Asks):
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._is_open = False
-        self._block: Block | None = None  # The last one.
+        # Held while it is open alone: its limits are forgotten with it, and that is when nobody is in it any more.
+        self._block: Block | None = None
+        self._ended: Ended | None = None
 
     def __repr__(self) -> str:
         return f"<solvent.Budget {self.scope}{'' if self._is_open else ', not open'}>"
@@ -71,13 +73,15 @@ class Budget(Asks):
         with self._beginning():
             block = open_block(self, self._named(), gateway_for(self._wanted))
             if block.kept_by is not None:
-                block.kept_by.guard.enter(block.scope, is_tool=self._wanted.is_tool)
+                block.kept_by.guard.enter(block.scope, begins=self._wanted.begins)
                 if self._is_noted:
-                    with self._is_let_go(block, block.kept_by, self._may_begin_without(block.kept_by)):
+                    with self._is_let_go(block, block.kept_by):
                         block.kept_by.ledger.do(self._opening(block, block.kept_by))
             return self._entered(block, sys._getframe(1))
 
     async def __aenter__(self) -> Self:
+        if not may_await():
+            return self.__enter__()
         with self._beginning():
             wanted, gateway = self._named(), gateway_for(self._wanted)
             # The gateway may still be loading, and others go on meanwhile.
@@ -85,9 +89,9 @@ class Budget(Asks):
             begin = partial(open_block, self, wanted, gateway)
             block = await asyncio.to_thread(begin) if is_elsewhere else begin()
             if block.kept_by is not None:
-                await block.kept_by.guard.aenter(block.scope, is_tool=self._wanted.is_tool)
+                await block.kept_by.guard.aenter(block.scope, begins=self._wanted.begins)
                 if self._is_noted:
-                    with self._is_let_go(block, block.kept_by, self._may_begin_without(block.kept_by)):
+                    with self._is_let_go(block, block.kept_by):
                         await block.kept_by.ledger.ado(self._opening(block, block.kept_by))
             return self._entered(block, sys._getframe(1))
 
@@ -96,8 +100,8 @@ class Budget(Asks):
     ) -> bool | None:
         block = self._left()
         if block.kept_by is not None and self._is_noted:
-            with self._is_let_go(block, block.kept_by):
-                block.kept_by.ledger.do(_closing(block, error))
+            with self._is_let_go(block, block.kept_by, note := _closing(block, error)):
+                block.kept_by.ledger.do(note)
                 if self._may_be_blind:
                     self._warn_if_unseen(block.kept_by.ledger.store.balances(str(block.scope)))
         return None
@@ -105,10 +109,12 @@ class Budget(Asks):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
+        if not may_await(error):
+            return Budget.__exit__(self, kind, error, traceback)
         block = self._left()
         if block.kept_by is not None and self._is_noted:
-            with self._is_let_go(block, block.kept_by):
-                await block.kept_by.ledger.ado(_closing(block, error))
+            with self._is_let_go(block, block.kept_by, note := _closing(block, error)):
+                await block.kept_by.ledger.ado(note)
                 if self._may_be_blind:
                     found = await block.kept_by.ledger.aask(lambda store: store.balances(str(block.scope)))
                     self._warn_if_unseen(found)
@@ -119,20 +125,21 @@ class Budget(Asks):
         """
         Its own, as the code that made it gave them; of one that was resumed, as the ledger has them.
         """
-        own = None if self._block is None else self._block.own
-        return self._wanted.limits if own is None else own.limits
+        found = self._block or self._ended
+        return self._wanted.limits if found is None or found.own is None else found.own.limits
 
     @property
     def scope(self) -> Scope:
-        if self._block is not None:
-            return self._block.scope
+        found = self._block or self._ended
+        if found is not None:
+            return found.scope
         if self._wanted.carrier is not None:
             return self._wanted.carrier.scope
         return Scope(((self._wanted.kind, self._called),))
 
     @property
     def runtime(self) -> Runtime:
-        return self._opened_block().runtime
+        return self._opened().runtime
 
     @property
     def deadline(self) -> datetime | None:
@@ -140,7 +147,12 @@ class Budget(Asks):
         When calls in it are ended (UTC): the first one on its path; ``None`` without one.
         """
         left = self.runtime.guard.seconds_left(self.scope)
-        return None if left is None else datetime.now(UTC) + timedelta(seconds=left)
+        if left is None:
+            return None
+        try:
+            return datetime.now(UTC) + timedelta(seconds=left)
+        except OverflowError:  # After the year 9999.
+            return datetime.max.replace(tzinfo=UTC)
 
     def remaining(self, meter: Meter = "usd") -> int | None:
         """
@@ -173,7 +185,8 @@ class Budget(Asks):
 
     def top_up(self, *, reason: str = "", **amounts: Amount) -> None:
         """
-        Give it more: raise limits of its own, by meter, until its end or that of their window.
+        Give it more: raise limits of its own, by meter, until its end. The policy's limits, and those around it, hold
+        all the same.
 
         Args:
             reason: Kept in the journal.
@@ -182,19 +195,19 @@ class Budget(Asks):
         Raises:
             ValueError: It has no limit of that meter, or the amount is none.
             SettingsError: The policy allows no more.
-            StoreUnavailable, OutcomeUnknown: The ledger did not answer.
+            StoreUnavailable, OutcomeUnknown: The ledger did not answer. Nothing was raised.
         """
-        block = self._opened_block()
-        for operation in top_ups(block, self.limits, amounts, reason):
-            block.runtime.guard.top_up(operation)
+        more = top_up(self._opened_block(), amounts, reason)
+        more.block.runtime.ledger.do(more.note)
+        more.put_in_force()
 
     async def atop_up(self, *, reason: str = "", **amounts: Amount) -> None:
         """
         ``top_up`` for async callers.
         """
-        block = self._opened_block()
-        for operation in await asyncio.to_thread(top_ups, block, self.limits, amounts, reason):
-            await block.runtime.guard.atop_up(operation)
+        more = await asyncio.to_thread(top_up, self._opened_block(), amounts, reason)
+        await more.block.runtime.ledger.ado(more.note)
+        await asyncio.to_thread(more.put_in_force)
 
     def carry(self) -> Carrier:
         """
@@ -204,7 +217,7 @@ class Budget(Asks):
         Raises:
             SettingsError: Its ledger is in nobody else's reach.
         """
-        return carried_by(self._opened_block())
+        return carried_by(self._opened())
 
     @property
     def _called(self) -> str:
@@ -222,10 +235,24 @@ class Budget(Asks):
         is_inside = current is not None and current.is_in(block)
         return replace(place, within=current.within) if current is not None and is_inside else place
 
-    def _opened_block(self) -> Block:
-        if self._block is None:
+    def _opened(self) -> "Block | Ended":
+        """
+        What is open, or was last.
+        """
+        found = self._block or self._ended
+        if found is None:
             raise RuntimeError(f"the budget {self._called!r} is not open; use it in a `with` block")
-        return self._block
+        return found
+
+    def _opened_block(self) -> Block:
+        """
+        What can still be spent in: its block, or that of a task which goes on in it.
+        """
+        found = self._opened()
+        block = found.block() if isinstance(found, Ended) else found
+        if block is None:
+            raise RuntimeError(f"the budget {self._called!r} is over; go on with it by solvent.resume({self.scope})")
+        return block
 
     def _left_of(self, meter: Meter, store: Store) -> int | None:
         if meter not in METERS + PATH_METERS:
@@ -234,7 +261,8 @@ class Budget(Asks):
         if meter == "seconds":
             left_seconds = guard.seconds_left(self.scope)
             return None if left_seconds is None else int(left_seconds)
-        limits = [(place, limit) for place, limit in guard.limits.of(self.scope) if limit.meter == meter]
+        known = self._ended.limits if self._ended is not None and self._block is None else guard.limits.of(self.scope)
+        limits = [(place, limit) for place, limit in known if limit.meter == meter]
         found = {
             balance.account: balance for place in {place for place, _ in limits} for balance in store.balances(place)
         }
@@ -249,24 +277,21 @@ class Budget(Asks):
         return wanted.is_noted and not is_joined and (wanted.kind == "run" or wanted.puts_in_force)
 
     @contextmanager
-    def _is_let_go(self, block: Block, runtime: Runtime, is_allowed: bool = True) -> Iterator[None]:
+    def _is_let_go(self, block: Block, runtime: Runtime, closing: Note | None = None) -> Iterator[None]:
         """
-        While its beginning or its end is written. What its block made was paid for, and is not thrown away for the
-        ledger's sake.
+        While its beginning or its end is written. It may only begin without the ledger where calls may be made so. What
+        its block made was paid for, and is not thrown away for the ledger's sake: its end is written once more later.
         """
         try:
             yield
         except SolventError as error:
-            if not is_allowed:
+            if closing is not None and isinstance(error, StoreUnavailable | OutcomeUnknown):
+                runtime.later(partial(runtime.ledger.do, closing))
+            elif closing is None and not runtime.guard.policy.open_nanodollars:
                 raise
-            _log.warning("the ledger knows nothing of the beginning or the end of %s: %s", block.scope, error)
+            what = "yet of the end" if closing is not None else "of the beginning"
+            _log.warning("the ledger knows nothing %s of %s: %s", what, block.scope, error)
             runtime.guard.listeners.tell(StoreFailed(id="", error=error))
-
-    def _may_begin_without(self, runtime: Runtime) -> bool:
-        """
-        Calls may be made up to an amount while the ledger does not answer.
-        """
-        return runtime.guard.policy.open_nanodollars > 0
 
     @property
     def _may_be_blind(self) -> bool:
@@ -297,21 +322,13 @@ class Budget(Asks):
             raise
 
     def _opening(self, block: Block, runtime: Runtime) -> Note:
-        guard, wanted = runtime.guard, self._wanted
-        own = block.own or Opened(
-            scope=str(block.scope),
-            seconds=0,
-            limits=wanted.limits,
-            fallback=wanted.fallback,
-            wait_seconds=wanted.wait_seconds,
-            alert=wanted.alert,
-        )
+        guard, own = runtime.guard, block.own or Opened(scope=str(block.scope), seconds=0)
         return opening(block.scope, guard.limits.rules(block.scope), per_call=guard.policy.call, own=own)
 
     def _entered(self, block: Block, frame: FrameType) -> Self:
-        self._block = block
+        self._block, self._ended = block, None
         OPEN.add(block, frame)
-        CURRENT.set(block)
+        block.enter()
         return self
 
     def _left(self) -> Block:
@@ -322,9 +339,8 @@ class Budget(Asks):
         if block is None or not self._is_open:
             raise RuntimeError(f"the budget {self._called!r} is not open")
         OPEN.remove(block)
-        self._is_open = False
-        if CURRENT.get() is block:
-            CURRENT.set(block.nearest_open())
+        self._block, self._ended, self._is_open = None, ended(block), False
+        block.leave()
         return block
 
 

@@ -20,7 +20,7 @@ from solvent._admission import Admission
 from solvent._admit import Authorizer
 from solvent._alerts import Alerts
 from solvent._attempt import TTL_SECONDS, Flow
-from solvent._booking import DONE, Booking, Lost, Outcome, Replied, book
+from solvent._booking import Booking, Lost, Outcome, Replied, book
 from solvent._clock import Clock, utc
 from solvent._counting import Counting
 from solvent._estimate import Estimator, PromptChain, usage_json
@@ -181,9 +181,11 @@ class Calls:
         Write the refusal into the journal, once a call, and tell whoever listens.
         """
         terms = None
-        if isinstance(error, BudgetExceeded) and self._history is not None:
-            run = next((place for place in scope.path() if place.parts[-1][0] == "run"), scope)
-            error.remember(history=partial(self._history, str(run)))
+        if isinstance(error, BudgetExceeded):
+            self.tell_history(error, scope)
+        if isinstance(error, OutcomeUnknown):  # It may be reserved, and no call is made.
+            release = Release(id=id, reason="not_sent", call=CallRecord(status="not_sent"))
+            self._unbooked[id] = None, release
         if isinstance(error, BudgetExceeded) and error.scope != CALL and error.meter in METERS:
             terms = Terms((Account(error.scope, error.meter, error.window),), (error.limit,))
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
@@ -263,6 +265,11 @@ class Calls:
         """
         self._queues.wake(accounts)
 
+    def tell_history(self, error: BudgetExceeded, scope: Scope) -> None:
+        if self._history is not None:
+            run = next((place for place in scope.path() if place.parts[-1][0] == "run"), scope)
+            error.remember(history=partial(self._history, str(run)))
+
     def let_go(self, id: str) -> Flow[None]:
         """
         Release what may have been reserved for a caller that went away before its call was sent.
@@ -318,9 +325,11 @@ class Calls:
         What later calls can use: the billed prompt, and whether the same request is a retry; and whether a bound broke.
         """
         fingerprint = admission.record.fingerprint or ""
+        if admission.call.stated is not None:  # Of what a program does itself nobody knows what is the same again.
+            return None
         with self._memory_lock:
             broken = self._learn(admission, booking)
-            if booking.status == DONE or (booking.status.startswith("2") and booking.estimated != "cut"):
+            if booking.status.startswith("2") and booking.estimated != "cut":
                 self._failed.pop(fingerprint, None)
                 return broken
             self._failed[fingerprint] = 1 + (admission.record.attempt or 0)

@@ -28,7 +28,7 @@ class Headers(Protocol):
     The headers of a request or the variables of an environment: whatever has ``items()``.
     """
 
-    def items(self) -> Iterable[tuple[str, str]]: ...
+    def items(self) -> Iterable[tuple[str, object]]: ...
 
 
 class UnknownBudget(SettingsError, ValueError):
@@ -111,7 +111,7 @@ def carrier_in(given: str | Scope | Headers) -> Carrier:
         return Carrier.parse(given)
     if not hasattr(given, "items"):
         raise ValueError(f"a carrier is a text, headers or an environment, got {type(given).__name__}")
-    found = [(name, value) for name, value in given.items() if isinstance(name, str)]
+    found = [(name, value) for name, value in given.items() if isinstance(name, str) and isinstance(value, str)]
     sent = [value for name, value in found if name.lower() == BUDGET_HEADER or name == _WSGI_HEADER]
     if len(sent) > 1:
         raise ValueError(f"one budget is carried at a time, got the header {BUDGET_HEADER} {len(sent)} times")

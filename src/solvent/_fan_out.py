@@ -3,16 +3,18 @@ Work for many items at once under one budget: the branches inherit it, and what 
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from inspect import isawaitable, iscoroutinefunction
+from contextlib import suppress
 from typing import Any, Literal, TypeVar, Unpack, overload
 
 from solvent import _amounts
-from solvent._block import carried
+from solvent._block import carried, may_await
 from solvent._budget import Budget
 from solvent._limits_in_code import Limits
 from solvent._scopes import named
+from solvent._wrapping import check_result, kind_of
 from solvent.errors import BudgetExceeded
 
 CONCURRENCY = 16
@@ -60,7 +62,8 @@ def fan_out(
     of them are set aside before the first one starts, and those that never start are given back.
 
     When a budget refuses a branch, no further one starts, ``BudgetExceeded`` is raised, and its ``results`` has what
-    finished, by the item's place. An error of a branch's own does the same, and is raised itself.
+    finished, by the item's place. An error of a branch's own does the same, and is raised itself, with ``results`` too.
+    Of a fan-out inside another one, the refusal's ``__cause__`` has the inner results.
 
     Args:
         concurrency: The most branches at the same time.
@@ -70,6 +73,7 @@ def fan_out(
 
     Raises:
         ValueError: An argument is none.
+        TypeError: The function is a generator, or returns what is to be awaited.
         BudgetExceeded: There are more branches than a limit allows, and none was started; or a branch was refused.
     """
     width = _amounts.count(concurrency, name="concurrency")
@@ -77,9 +81,11 @@ def fan_out(
         raise ValueError("concurrency must be 1 or more, got 0")
     if on_refusal not in ("finish", "cancel"):
         raise ValueError(f"on_refusal must be finish or cancel, got {on_refusal!r}")
-    budget, work = Budget(named("step", name, limits)), list(items)
-    call = getattr(function, "__call__", function)  # noqa: B004  # An object's own, which may be a coroutine.
-    if iscoroutinefunction(function) or iscoroutinefunction(call):
+    budget, work = Budget(named("step", name, limits, maker="fan_out")), list(items)
+    kind = kind_of(function)
+    if kind in ("generator", "async generator"):
+        raise TypeError(f"{function!r} gives its results one by one; hand in a function that returns one")
+    if kind == "coroutine":
         return _Tasks(function, work, budget, width, on_refusal).run()
     return _in_threads(function, work, budget, width)
 
@@ -108,14 +114,17 @@ class _Tasks:
 
     async def run(self) -> list[Any]:
         async with self._budget as budget:
-            guard = budget.runtime.guard
-            opened = await guard.aopen_branches(budget.scope, len(self._items))
+            runtime = budget.runtime
+            opened = await runtime.guard.aopen_branches(budget.scope, len(self._items))
+            runtime.keep_alive()
             try:
                 await self._work()
             finally:
-                await asyncio.shield(guard.aclose_branches(opened, self._started))
-        _raise(self._error, self._results)
-        return [self._results[place] for place in range(len(self._items))]
+                if may_await(sys.exception()):
+                    await asyncio.shield(runtime.guard.aclose_branches(opened, self._started))
+                else:
+                    runtime.guard.close_branches(opened, self._started)
+        return _results(self._error, self._results, len(self._items))
 
     async def _work(self) -> None:
         running: set[asyncio.Task[None]] = set()
@@ -127,40 +136,52 @@ class _Tasks:
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             if self._on_refusal == "finish" and running:
                 await asyncio.wait(running)
-                running = set()
         finally:
             for task in running:
                 task.cancel()
-            if running:
-                await asyncio.wait(running)
+            if may_await(sys.exception()):
+                await _all_over(running)
 
     async def _branch(self, place: int) -> None:
         try:
             self._results[place] = await self._function(self._items[place])
-        except Exception as error:
+        except BaseException as error:  # Whatever ends it, the fan-out is not whole.
             self._error = self._error or error
+            if not isinstance(error, Exception | asyncio.CancelledError):
+                raise
+
+
+async def _all_over(tasks: set[asyncio.Task[None]]) -> None:
+    """
+    Wait until none of them runs, also where the one who waits is cancelled meanwhile.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while any(not task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _in_threads(function: Callable[[Any], Any], items: Sequence[Any], budget: Budget, width: int) -> list[Any]:
     results: dict[int, Any] = {}
-    failed: list[Exception] = []
+    failed: list[BaseException] = []
     started = 0
 
     def branch(place: int) -> None:
         try:
             result = function(items[place])
-            if isawaitable(result):
-                close = getattr(result, "close", None)
-                if close is not None:
-                    close()
-                raise TypeError(f"{function!r} returned what is to be awaited; make it an `async def` itself")
+            check_result(function, result)
             results[place] = result
-        except Exception as error:
+        except BaseException as error:  # As above; a thread has nobody else to tell it.
             failed.append(error)
 
     with budget:
-        guard = budget.runtime.guard
-        opened = guard.open_branches(budget.scope, len(items))
+        runtime = budget.runtime
+        opened = runtime.guard.open_branches(budget.scope, len(items))
+        runtime.keep_alive()
         running: set[Future[None]] = set()
         pool = ThreadPoolExecutor(min(width, max(len(items), 1)), thread_name_prefix="fan-out")
         try:
@@ -171,13 +192,19 @@ def _in_threads(function: Callable[[Any], Any], items: Sequence[Any], budget: Bu
                 _, running = wait(running, return_when=FIRST_COMPLETED)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            guard.close_branches(opened, started)
-    _raise(failed[0] if failed else None, results)
-    return [results[place] for place in range(len(items))]
+            runtime.guard.close_branches(opened, started)
+    return _results(failed[0] if failed else None, results, len(items))
 
 
-def _raise(error: BaseException | None, results: dict[int, Any]) -> None:
+def _results(error: BaseException | None, results: dict[int, Any], count: int) -> list[Any]:
+    """
+    All of them, in their order; what ended the fan-out is raised with those that there are.
+    """
+    if error is None:
+        return [results[place] for place in range(count)]
     if isinstance(error, BudgetExceeded):
-        error.remember(results=results)
-    if error is not None:
-        raise error
+        raise error.with_results(results)
+    error.add_note(f"{len(results):,} of {count:,} branches of the fan-out had finished")
+    with suppress(AttributeError):  # Of an error that takes no other attributes.
+        error.results = results  # type: ignore[attr-defined]  # As a refusal has them.
+    raise error

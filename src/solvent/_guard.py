@@ -8,15 +8,16 @@ ones. Every face enters here, and none has logic of its own.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from solvent._admission import Admission
 from solvent._admit import Authorizer
 from solvent._alerts import Alerts
+from solvent._attempt import Flow
 from solvent._booking import Outcome
-from solvent._branches import Branches
+from solvent._branches import Begins, Branches
 from solvent._calls import Calls, Settlement
 from solvent._checks import Checks
 from solvent._clock import Clock, SystemClock
@@ -26,10 +27,10 @@ from solvent._driver import Driver
 from solvent._estimate import Estimator
 from solvent._ids import new_id
 from solvent._limits import SECOND_NS, Limit, Scope
-from solvent._operations import TopUp
 from solvent._outer import InForce, Opened
+from solvent._records import Account
 from solvent._waiting import Queues
-from solvent.errors import DeadlinePassed, SolventError
+from solvent.errors import BudgetExceeded, DeadlinePassed, SolventError
 from solvent.events import Listeners, PriceAssumed, StoreFailed
 from solvent.policy import LimitsInForce, Opening, Policy
 from solvent.policy._fallback import Fallback
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from solvent.report import Report
 
 EXTEND_SECONDS = 30.0
+
+T = TypeVar("T")
 
 _log = logging.getLogger("solvent")
 
@@ -191,17 +194,10 @@ class Guard:
             PriceUnknown, Unbounded: A limit needs to know what it cannot.
             StoreUnavailable, OutcomeUnknown: The ledger did not answer; no call may be made.
         """
-        id = new_id()
-        try:
-            wait = 0.0 if _in_event_loop() else wait_seconds
-            return self._drive(
-                self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
-            )
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C: what may have been reserved by now was never sent.
-            self._drive(self._calls.let_go(id))
-            raise
+        id, wait = new_id(), 0.0 if _in_event_loop() else wait_seconds
+        return self._or_let_go(
+            id, self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
+        )
 
     async def aadmit(
         self,
@@ -219,16 +215,10 @@ class Guard:
         """
         ``admit`` for async callers.
         """
-        id = new_id()
-        try:
-            flow = self._calls.admit(
-                id, call, scope, fingerprint, began, own_host, within, wait_seconds, asked, counting
-            )
-            return await self._adrive(flow)
-        except asyncio.CancelledError:
-            # The caller went away; what may have been reserved meanwhile was never sent.
-            self._later(self._adrive(self._calls.let_go(id)))
-            raise
+        id, wait = new_id(), wait_seconds
+        return await self._aor_let_go(
+            id, self._calls.admit(id, call, scope, fingerprint, began, own_host, within, wait, asked, counting)
+        )
 
     def settle(self, admission: Admission, outcome: Outcome) -> Settlement:
         """
@@ -243,36 +233,37 @@ class Guard:
         """
         return await self._adrive(self._calls.settle(admission, outcome))
 
-    def check(self, call: Call, *, scope: Scope) -> Decision:
+    def check(self, call: Call, *, scope: Scope, within: tuple[str, ...] = ()) -> Decision:
         """
         Whether a call would be admitted now; changes nothing.
 
         Raises:
             StoreUnavailable: The ledger did not answer.
         """
-        return self._drive(self._decider.decide(call, scope))
+        return self._drive(self._decider.decide(call, scope, within))
 
-    async def acheck(self, call: Call, *, scope: Scope) -> Decision:
+    async def acheck(self, call: Call, *, scope: Scope, within: tuple[str, ...] = ()) -> Decision:
         """
         ``check`` for async callers.
         """
-        return await self._adrive(self._decider.decide(call, scope))
+        return await self._adrive(self._decider.decide(call, scope, within))
 
-    def enter(self, scope: Scope, *, is_tool: bool = False) -> None:
+    def enter(self, scope: Scope, *, begins: Begins = "code") -> None:
         """
-        Refuse to begin code in a scope where no call could be made, for it is nested too deep or its time is over; and
-        a tool once models asked for more of them than ``tool_calls`` allows.
+        Refuse to begin code in a scope where no call could be made, for it is nested too deep or its time is over; a
+        tool once models asked for more of them than ``tool_calls`` allows; and a turn of a loop once any limit is used
+        up.
 
         Raises:
             BudgetExceeded: It may not begin.
         """
-        self._drive(self._branches.enter(new_id(), scope, time.monotonic(), is_tool))
+        self._drive(self._branches.enter(new_id(), scope, time.monotonic(), begins))
 
-    async def aenter(self, scope: Scope, *, is_tool: bool = False) -> None:
+    async def aenter(self, scope: Scope, *, begins: Begins = "code") -> None:
         """
         ``enter`` for async callers.
         """
-        await self._adrive(self._branches.enter(new_id(), scope, time.monotonic(), is_tool))
+        await self._adrive(self._branches.enter(new_id(), scope, time.monotonic(), begins))
 
     def seconds_left(self, scope: Scope) -> float | None:
         """
@@ -280,20 +271,17 @@ class Guard:
         """
         return self._checks.on_path(scope, self.limits.rules(scope), begins=False).seconds_left
 
-    def top_up(self, more: TopUp) -> None:
+    def tell_history(self, error: BudgetExceeded, scope: Scope) -> None:
         """
-        Raise the limit of an account; calls that wait for room in it look again.
+        Let an error know where the history of a call's run is to be had.
+        """
+        self._calls.tell_history(error, scope)
 
-        Raises:
-            StoreUnavailable, OutcomeUnknown: The ledger did not answer.
+    def wake(self, accounts: Sequence[Account]) -> None:
         """
-        self._drive(self._branches.top_up(more))
-
-    async def atop_up(self, more: TopUp) -> None:
+        Let the calls that wait for room in these accounts look again.
         """
-        ``top_up`` for async callers.
-        """
-        await self._adrive(self._branches.top_up(more))
+        self._calls.wake(accounts)
 
     def open_branches(self, scope: Scope, count: int) -> str | None:
         """
@@ -307,24 +295,14 @@ class Guard:
             StoreUnavailable, OutcomeUnknown: The ledger did not answer.
         """
         id = new_id()
-        try:
-            return id if self._drive(self._branches.open(id, scope, count, time.monotonic())) else None
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, as in `admit`.
-            self._drive(self._calls.let_go(id))
-            raise
+        return id if self._or_let_go(id, self._branches.open(id, scope, count, time.monotonic())) else None
 
     async def aopen_branches(self, scope: Scope, count: int) -> str | None:
         """
         ``open_branches`` for async callers.
         """
         id = new_id()
-        try:
-            return id if await self._adrive(self._branches.open(id, scope, count, time.monotonic())) else None
-        except asyncio.CancelledError:
-            self._later(self._adrive(self._calls.let_go(id)))
-            raise
+        return id if await self._aor_let_go(id, self._branches.open(id, scope, count, time.monotonic())) else None
 
     def close_branches(self, id: str | None, started: int) -> None:
         """
@@ -389,6 +367,28 @@ class Guard:
         self._calls.forget()
         self._checks.forget()
         self.limits.forget()
+
+    def _or_let_go(self, id: str, flow: Flow[T]) -> T:
+        """
+        Drive what reserves; what may be reserved when it is interrupted was never sent.
+        """
+        try:
+            return self._drive(flow)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C.
+            self._drive(self._calls.let_go(id))
+            raise
+
+    async def _aor_let_go(self, id: str, flow: Flow[T]) -> T:
+        try:
+            return await self._adrive(flow)
+        except asyncio.CancelledError:  # The caller went away.
+            self._later(self._adrive(self._calls.let_go(id)))
+            raise
+        except GeneratorExit:  # It went away for good, and no loop may be there any more.
+            self._drive(self._calls.let_go(id))
+            raise
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

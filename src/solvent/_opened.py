@@ -4,6 +4,7 @@ How a budget opens: where its scope is, who holds calls to it, and that its limi
 
 import os
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from functools import partial
@@ -14,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from solvent._block import OPEN, Block, innermost
+from solvent._branches import Begins
 from solvent._carrier import Carrier, check_known, is_known, openings_in
 from solvent._clock import SystemClock
 from solvent._ids import new_id
@@ -22,6 +24,7 @@ from solvent._openings import opening
 from solvent._outer import Asked, Opened, Outer, outer_gateway, segment
 from solvent._runtime import PROCESS, Runtime
 from solvent.errors import BudgetExceeded, SettingsError
+from solvent.policy import Opening
 from solvent.policy._fallback import Fallback
 from solvent.stores import is_shared
 
@@ -40,7 +43,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         retry: Which attempt the code in it is, 0 for the first.
         seconds: For which its time runs already.
         is_noted: The journal has its beginning and its end.
-        is_tool: It is a tool, which is not begun once ``tool_calls`` is passed.
+        begins: What is begun; a tool and a turn need more than code does.
     """
 
     name: str
@@ -56,11 +59,40 @@ class Wanted(Struct, frozen=True, kw_only=True):
     retry: int = 0
     seconds: float = 0
     is_noted: bool = True
-    is_tool: bool = False
+    begins: Begins = "code"
 
     @property
     def puts_in_force(self) -> bool:
         return bool(self.limits or self.fallback or self.wait_seconds is not None or self.alert)
+
+
+class Ended(Struct, frozen=True):
+    """
+    What is known of a block that is over.
+
+    Attributes:
+        block: Itself, as long as a task goes on in it.
+        limits: That were in force on its path.
+    """
+
+    block: "weakref.ref[Block]"
+    scope: Scope
+    kept_by: Runtime | None
+    began_ns: Mapping[int, int]
+    own: Opened | None
+    limits: tuple[tuple[str, Limit], ...]
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.kept_by or PROCESS.runtime()
+
+
+def ended(block: Block) -> Ended:
+    """
+    What stays known of a block that is left.
+    """
+    limits = () if block.kept_by is None else block.kept_by.guard.limits.of(block.scope)
+    return Ended(weakref.ref(block), block.scope, block.kept_by, block.began_ns, block.own, limits)
 
 
 def gateway_for(wanted: Wanted) -> Outer | None:
@@ -89,8 +121,17 @@ def open_block(budget: object, wanted: Wanted, gateway: Outer | None) -> Block:
     else:
         runtime = outer.runtime if outer is not None else PROCESS.runtime(wanted.ledger)
         block = Block(budget, outer, _scope(wanted, name, outer), runtime, retry=wanted.retry)
-    if block.kept_by is not None and wanted.puts_in_force:
-        _put_in_force(block, block.kept_by, wanted, block.scope, wanted.seconds)
+    if wanted.puts_in_force:
+        block.own = Opened(
+            scope=str(block.scope),
+            seconds=0,
+            limits=wanted.limits,
+            fallback=wanted.fallback,
+            wait_seconds=wanted.wait_seconds,
+            alert=wanted.alert,
+        )
+        if block.kept_by is not None:
+            _put_in_force(block, block.kept_by, wanted, block.scope, wanted.seconds)
     return block
 
 
@@ -106,7 +147,7 @@ def child_of(scope: Scope, kind: str, name: str) -> Scope:
     return scope.child(kind, name)
 
 
-def carried_by(block: Block, scope: Scope | None = None) -> Carrier:
+def carried_by(block: Block | Ended, scope: Scope | None = None) -> Carrier:
     """
     What stands for a block elsewhere.
 
@@ -187,8 +228,7 @@ def _check_place(wanted: Wanted, outer: Block | None) -> None:
 def _scope(wanted: Wanted, name: str, outer: Block | None) -> Scope:
     if outer is not None:
         return child_of(outer.scope, "step" if wanted.kind == "run" else wanted.kind, name)
-    # One with a ledger of its own is not in the run around this process.
-    inherited = wanted.owner or (None if wanted.ledger is not None else PROCESS.inherited_scope())
+    inherited = wanted.owner or PROCESS.inherited_scope(wanted.ledger)  # Another ledger has none of it.
     if wanted.kind != "run":
         return child_of(PROCESS.runtime(wanted.ledger).scope, wanted.kind, name)
     if inherited is None:
@@ -217,6 +257,7 @@ def _open_at(gateway: Outer, budget: object, wanted: Wanted, name: str, outer: B
     runtime = PROCESS.runtime() if is_shared(opened.ledger) else None
     below = (*above, segment(kind, name))
     block = Block(budget, outer, Scope.parse(opened.scope), runtime, below, retry=wanted.retry)
+    block.at_gateway = gateway, opened.opening
     _close_with(block, gateway, opened.opening)
     return block
 
@@ -278,11 +319,58 @@ def _hold_at(gateway: Outer, block: Block, place: Scope, opened: Opened, depth: 
     _close_with(block, gateway, answered.opening)
 
 
+class _Held:
+    """
+    What a block put in force in this process, and has to forget; apart from the block, for that is gone by then.
+    """
+
+    def __init__(self, runtime: Runtime, scope: Scope, opening: Opening) -> None:
+        self.runtime = runtime
+        self.scope = scope
+        self.opening = opening
+
+    def close(self) -> None:
+        self.runtime.guard.close(self.scope, self.opening)
+
+
 def _put_in_force(block: Block, runtime: Runtime, wanted: Wanted, scope: Scope, seconds: float) -> None:
-    guard = runtime.guard
-    opening = guard.open(scope, wanted.limits, wanted.fallback, wanted.wait_seconds, wanted.alert, seconds=seconds)
+    opened = runtime.guard.open(
+        scope, wanted.limits, wanted.fallback, wanted.wait_seconds, wanted.alert, seconds=seconds
+    )
+    held = _Held(runtime, scope, opened)
+    if scope == block.scope:
+        block.held = held
     # Not at the end of the block: a task that was started in it may go on, and is held to these limits still.
-    weakref.finalize(block, guard.close, scope, opening)
+    weakref.finalize(block, held.close)
+
+
+def raise_limits(block: Block, own: Opened) -> None:
+    """
+    Put other limits in force for a block, in this process and at the gateway that it was opened at.
+
+    Raises:
+        SettingsError: There is no gateway any more, or it would not.
+    """
+    held, block.own = block.held, own
+    if held is not None:
+        held.opening = held.runtime.guard.limits.change(held.scope, held.opening, own.limits)
+    if block.at_gateway is not None:
+        gateway, former = block.at_gateway
+        seconds = (SystemClock().now_ns() - block.began_ns[len(block.scope.parts)]) / SECOND_NS
+        kind, name = block.scope.parts[-1]
+        asked = Asked(
+            name=name,
+            kind="agent" if kind == "agent" else "step",
+            limits=own.limits,
+            fallback=own.fallback,
+            wait_seconds=own.wait_seconds,
+            alert=own.alert,
+            seconds=max(seconds, 0),
+        )
+        answered = gateway.open(asked, below="/".join((block.below or ())[:-1]))
+        gateway.close(former)
+        block.at_gateway = gateway, answered.opening
+        _close_with(block, gateway, answered.opening)
 
 
 def _close_with(block: Block, gateway: Outer, opening: str) -> None:

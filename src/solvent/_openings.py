@@ -12,11 +12,12 @@ from solvent._ladder import CALL
 from solvent._limits import Limit, Scope
 from solvent._operations import Note
 from solvent._outer import Opened, from_json, to_json
-from solvent._records import Account, CallRecord, Terms
+from solvent._records import Account, CallRecord, Entry, Terms
 from solvent.policy import Rules
 from solvent.stores._owner import this_process
 
 _OWN = "own"
+TOP_UP = "top_up"  # The reason of an entry that only raises the limits of an opening.
 
 
 class OtherLimit(Struct, frozen=True, kw_only=True):
@@ -70,6 +71,16 @@ def opening(
         bound_parts=(*(_json(other) for other in others), *([{_OWN: to_json(own).decode()}] if own else ())) or None,
     )
     return Note(kind="open", id=new_id(), scope=str(scope), terms=Terms.of(limits) if limits else None, call=call)
+
+
+def run_of(entry: Entry) -> str:
+    """
+    The run that an opening belongs to: itself, if it is of one; of an agent or a step, the one around it.
+    """
+    if entry.call.parent_id is not None:  # A `solvent run` inside another one.
+        return entry.scope
+    runs = [str(place) for place in Scope.parse(entry.scope).path() if place.parts[-1][0] == "run"]
+    return runs[-1] if runs else entry.scope
 
 
 def others_of(call: CallRecord) -> tuple[OtherLimit, ...]:

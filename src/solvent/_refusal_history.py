@@ -5,7 +5,7 @@ What a refusal knows beside its own fields: the history of its run, and what was
 import pickle
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from solvent.report import Report
@@ -36,16 +36,25 @@ class RefusalHistory:
         found: Mapping[int, object] = self.__dict__.get("_results", {})
         return found
 
-    def remember(
-        self, *, history: "Callable[[], Report | None] | None" = None, results: Mapping[int, object] | None = None
-    ) -> None:
+    def remember(self, *, history: "Callable[[], Report | None]") -> None:
         """
-        Keep where the history of its run is to be had, or the results that were there by then.
+        Keep where the history of its run is to be had.
         """
-        if history is not None:
-            self.__dict__.setdefault("_history", history)
-        if results is not None:
+        self.__dict__.setdefault("_history", history)
+
+    def with_results(self, results: Mapping[int, object]) -> Self:
+        """
+        This refusal with what had finished by then; a new one, from this one, where it has results already.
+        """
+        if "_results" not in self.__dict__:
             self.__dict__["_results"] = dict(results)
+            return self
+        outer = type(self).__new__(type(self))
+        outer.__dict__.update(self.__dict__, _results=dict(results))
+        outer.__dict__.pop("__notes__", None)
+        BaseException.__init__(outer, str(self))  # type: ignore[arg-type]  # It is one, by the class that it is mixed into.
+        outer.__cause__ = self  # type: ignore[attr-defined]
+        return outer
 
     def _kept(self) -> dict[str, Any]:
         """

@@ -52,7 +52,7 @@ class RefusalText:
         if self.scope == "call":
             return f"a call may need up to {self._show(self.limit)}; this call needs {self._need()}."
         per = f" per {self.window.partition('@')[0]}" if self.window else ""
-        need = f"this call needs {self._need()}"
+        need = f"this call needs {self._need()}" if self.requested else "nothing more is begun"
         if self.meter == "branches":
             need = f"this fan-out has {self.requested:,}"
         elif self.meter == "retries":

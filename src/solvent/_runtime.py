@@ -230,22 +230,33 @@ class Settings:
                 if outer.address not in self._opened:
                     self._opened[outer.address] = _joined(outer.in_force())
                 return self._opened[outer.address]
-            policy = self._policy()
-            own = spelled_out(self.ledger or os.environ.get(LEDGER_VARIABLE) or policy.ledger or default_url())
-            url = own if ledger is None else spelled_out(ledger)
+            url = self._own_url() if ledger is None else spelled_out(ledger)
             if url not in self._opened:
-                self._opened[url] = _begun(url, policy, _inherited() if url == own else None)
+                self._opened[url] = _begun(url, self._policy(), self._inherited(url))
             return self._opened[url]
 
-    def inherited_scope(self) -> Scope | None:
+    def inherited_scope(self, ledger: str | None = None) -> Scope | None:
         """
-        The scope that the environment hands down, which everything in this process is below.
+        The scope that the environment hands down, which everything on the process's own ledger is below.
+
+        Args:
+            ledger: The one that is meant, where one is named.
 
         Raises:
             SettingsError: What it names is none.
         """
-        found = _inherited()
+        if ledger is None:
+            found = _inherited()
+        else:
+            with self._lock:
+                found = self._inherited(spelled_out(ledger))
         return None if found is None else found.scope
+
+    def _inherited(self, url: str) -> Carrier | None:
+        return _inherited() if self.outer() is None and url == self._own_url() else None
+
+    def _own_url(self) -> str:
+        return spelled_out(self.ledger or os.environ.get(LEDGER_VARIABLE) or self._policy().ledger or default_url())
 
     def _policy(self) -> Policy:
         if self.policy is None:

@@ -8,8 +8,9 @@ from typing import Unpack
 
 from solvent import _amounts
 from solvent._asking import Asks
+from solvent._branches import Begins
 from solvent._budget import Budget
-from solvent._carrier import Carrier, carrier_in
+from solvent._carrier import Headers, carrier_in
 from solvent._limits import OWNERS, Scope
 from solvent._limits_in_code import Limits, LimitSpec, limits_of
 from solvent._opened import Kind, Wanted
@@ -114,14 +115,14 @@ def agent(name: str, **limits: Unpack[Limits]) -> Budget:
     Raises:
         ValueError: A limit is none, or the name is no text.
     """
-    return Budget(named("agent", name, limits))
+    return Budget(named("agent", name, limits, maker="agent"))
 
 
 def step(name: str, **limits: Unpack[Limits]) -> Budget:
     """
     A step of a workflow: as ``agent``, with the scope ``step:NAME``.
     """
-    return Budget(named("step", name, limits))
+    return Budget(named("step", name, limits, maker="step"))
 
 
 def tool(name: str, **limits: Unpack[Limits]) -> Budget:
@@ -131,10 +132,10 @@ def tool(name: str, **limits: Unpack[Limits]) -> Budget:
 
     What a tool itself costs is a ``call`` in it.
     """
-    return Budget(named("step", name, limits, is_tool=True))
+    return Budget(named("step", name, limits, maker="tool", begins="tool"))
 
 
-def resume(carrier: str | Scope | Carrier | Mapping[str, str], *, ledger: str | None = None) -> Budget:
+def resume(carrier: str | Scope | Headers, *, ledger: str | None = None) -> Budget:
     """
     Go on with a budget that was opened before, or in another process: with what it spent and with its limits, which are
     looked up in the ledger.
@@ -146,7 +147,8 @@ def resume(carrier: str | Scope | Carrier | Mapping[str, str], *, ledger: str | 
         ledger: That in which it was opened, where it is not the process's own.
 
     Raises:
-        ValueError: It carries no budget. When it is opened: ``SettingsError`` where the ledger does not know it.
+        ValueError: It carries no budget. When it is opened: a ``SettingsError``, which is a ``ValueError`` as well,
+            where the ledger does not know it.
     """
     _check_text("ledger", ledger)
     found = carrier_in(carrier)
@@ -157,15 +159,17 @@ HERE = Asks()
 call, check, acheck = HERE.call, HERE.check, HERE.acheck
 
 
-def named(kind: Kind, name: str, limits: Limits, *, is_tool: bool = False, **more: object) -> Wanted:
+def named(kind: Kind, name: str, limits: Limits, *, maker: str, begins: Begins = "code") -> Wanted:
     """
     What opens ``kind:NAME`` below the budget around it.
+
+    Args:
+        maker: What the program called, for errors.
     """
     if not isinstance(name, str) or not name:
         raise ValueError(f"name must be a text with something in it, got {name!r}")
     Scope(((kind, name),))
-    found = limits_of(limits, source=f"{'tool' if is_tool else kind}({name!r})")
-    return Wanted(name=name, kind=kind, limits=found, is_tool=is_tool, **more)  # type: ignore[arg-type]  # Of Wanted.
+    return Wanted(name=name, kind=kind, limits=limits_of(limits, source=f"{maker}({name!r})"), begins=begins)
 
 
 def _owner(text: str) -> Scope:
@@ -176,9 +180,9 @@ def _owner(text: str) -> Scope:
 
 
 def _shares(given: Sequence[str]) -> tuple[Fraction, ...]:
-    if isinstance(given, str):
+    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
         raise ValueError(f"alert must be a list of shares such as ['50%', '80%'], got {given!r}")
-    return tuple(sorted({share(each) for each in given}))
+    return tuple(sorted({share(each, name="alert") for each in given}))
 
 
 def _check_text(what: str, text: object) -> None:

@@ -7,19 +7,20 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from contextvars import Token
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypedDict, TypeVar
 
 from msgspec.structs import replace
 
 from solvent import _amounts
 from solvent._admission import Admission
 from solvent._amounts import Usage
-from solvent._block import CURRENT, Block
+from solvent._block import Block, may_await
 from solvent._booking import NotSent, Outcome, Reported
 from solvent._calls import Settlement
+from solvent._limits import Scope
 from solvent._limits_in_code import Amount
 from solvent._place import Place
 from solvent._usage_of import Told, usage_of
@@ -61,6 +62,14 @@ def stated_call(
     return Call(format=OWN, provider=provider, model=model or name, fixed=True, stated=stated)
 
 
+class _Asked(TypedDict):
+    scope: Scope
+    fingerprint: bytes
+    began: float
+    within: tuple[str, ...]
+    wait_seconds: float | None
+
+
 class Spending:
     """
     A call of the program's own, while its ``with`` block is open; made by ``solvent.call``.
@@ -77,7 +86,8 @@ class Spending:
         self._place: Place | None = None
         self._admission: Admission | None = None
         self._outcome: Outcome | None = None
-        self._entered: Token[Block | None] | None = None
+        self._block: Block | None = None
+        self._owner_pid = os.getpid()
         self._timeout: asyncio.Timeout | None = None
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
@@ -85,32 +95,25 @@ class Spending:
 
     def __enter__(self) -> Self:
         place = self._begin()
-        call, mark = replace(self._call, retry=place.retry), os.urandom(16)  # Nobody can say whether it came before.
-        admission = place.runtime.guard.admit(
-            call,
-            scope=place.scope,
-            fingerprint=mark,
-            began=time.monotonic(),
-            within=place.within,
-            wait_seconds=self._wait_seconds,
-        )
-        return self._enter(place, admission)
+        try:
+            return self._enter(place, place.runtime.guard.admit(self._ready(place), **self._asked(place)))
+        except BaseException:  # Also Ctrl-C, after it was admitted.
+            self._undo()
+            raise
 
     async def __aenter__(self) -> Self:
+        if not may_await():
+            return self.__enter__()
         place = self._begin()
-        call, mark = replace(self._call, retry=place.retry), os.urandom(16)
-        admission = await place.runtime.guard.aadmit(
-            call,
-            scope=place.scope,
-            fingerprint=mark,
-            began=time.monotonic(),
-            within=place.within,
-            wait_seconds=self._wait_seconds,
-        )
-        self._enter(place, admission)
-        if admission.deadline is not None:
-            self._timeout = asyncio.timeout(admission.deadline.seconds_left)
-            await self._timeout.__aenter__()
+        try:
+            admission = await place.runtime.guard.aadmit(self._ready(place), **self._asked(place))
+            self._enter(place, admission)
+            if admission.deadline is not None and asyncio.current_task() is not None:
+                self._timeout = asyncio.timeout(admission.deadline.seconds_left)
+                await self._timeout.__aenter__()
+        except BaseException:
+            self._undo()
+            raise
         return self
 
     def __exit__(
@@ -122,6 +125,8 @@ class Spending:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if not may_await(error):
+            return self.__exit__(kind, error, traceback)
         late: DeadlinePassed | None = None
         if self._timeout is not None:
             try:
@@ -133,7 +138,14 @@ class Spending:
         task = asyncio.ensure_future(place.runtime.guard.asettle(admission, outcome))
         self._booked(outcome, await asyncio.shield(task))
         if late is not None:
+            place.runtime.guard.tell_history(late, place.scope)
             raise late from error
+        return None
+
+    def __del__(self) -> None:
+        if self._block is not None and self._place is not None and self._owner_pid == os.getpid():
+            place, admission, outcome = self._over(None)
+            place.runtime.later(partial(place.runtime.guard.settle, admission, outcome))
 
     def settle(
         self,
@@ -187,7 +199,7 @@ class Spending:
         return self._call.stated is not None and self._call.stated.nanodollars is not None
 
     def _check_open(self) -> None:
-        if self._entered is None:
+        if self._block is None:
             raise RuntimeError(f"the call {self._call.model!r} is not open; use it in a `with` block")
 
     def _begin(self) -> Place:
@@ -197,22 +209,46 @@ class Spending:
         self._place.runtime.keep_alive()
         return self._place
 
+    def _ready(self, place: Place) -> Call:
+        return replace(self._call, retry=place.retry)
+
+    def _asked(self, place: Place) -> "_Asked":
+        return {
+            "scope": place.scope,
+            "fingerprint": os.urandom(16),  # Nobody can say whether it came before.
+            "began": time.monotonic(),
+            "within": place.within,
+            "wait_seconds": self._wait_seconds,
+        }
+
     def _enter(self, place: Place, admission: Admission) -> Self:
         self._admission = admission
         outer = place.block
         below = outer.below if outer is not None else None
         budget = outer.budget if outer is not None else None
-        block = Block(budget, outer, place.scope, place.runtime, below, within=(*place.within, admission.id))
-        self._entered = CURRENT.set(block)
+        self._block = Block(budget, outer, place.scope, place.runtime, below, within=(*place.within, admission.id))
+        self._block.enter()
         return self
+
+    def _undo(self) -> None:
+        """
+        It did not begin: nothing was made of it, and it may be entered again.
+        """
+        place, self._place = self._place, None
+        admission, self._admission = self._admission, None
+        if self._block is not None:
+            self._block.leave()
+            self._block = None
+        if admission is not None and place is not None:
+            place.runtime.guard.settle(admission, NotSent(reason="not_sent"))
 
     def _over(self, error: BaseException | None) -> tuple[Place, Admission, Outcome]:
         self._check_open()
         assert self._place is not None
         assert self._admission is not None
-        assert self._entered is not None
-        entered, self._entered = self._entered, None
-        CURRENT.set(entered.old_value if isinstance(entered.old_value, Block) else None)
+        assert self._block is not None
+        self._block.leave()
+        self._block = None
         return self._place, self._admission, self._outcome or Reported(told=Told(), failed=error is not None)
 
     def _booked(self, outcome: Outcome, settlement: Settlement) -> None:
@@ -237,6 +273,10 @@ def _told(
         said_in = _rest(total, said_out, "output_tokens")
     elif total is not None and said_out is None and said_in is not None:
         said_out = _rest(total, said_in, "input_tokens")
+    if tokens is not None and said_in is not None and said_out is not None and said_in + said_out != total:
+        raise ValueError(
+            f"tokens must be input_tokens and output_tokens together, got {total}, not {said_in + said_out}"
+        )
     usage = told.usage
     if input_tokens is not None or output_tokens is not None:
         usage = None

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import wraps
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 
@@ -17,7 +16,8 @@ from solvent import _amounts
 from solvent._budget import Budget
 from solvent._limits_in_code import Limits
 from solvent._opened import Wanted
-from solvent._scopes import acheck, check, named
+from solvent._scopes import named
+from solvent._wrapping import check_result, kind_of
 from solvent.errors import BudgetExceeded, SolventError
 
 RETRY_SECONDS_MAX = 60.0
@@ -49,16 +49,6 @@ class Loop:
         self._times = times
 
     def __iter__(self) -> Iterator[Turn]:
-        for turn in self._turns():
-            _raise_unless(check(self._wanted.name, usd=0).error)
-            yield turn
-
-    async def __aiter__(self) -> AsyncIterator[Turn]:
-        for turn in self._turns():
-            _raise_unless((await acheck(self._wanted.name, usd=0)).error)
-            yield turn
-
-    def _turns(self) -> Iterator[Turn]:
         began, number = time.monotonic(), 0
         while self._times is None or number < self._times:
             # One opening in all: the time of its limits goes on from turn to turn.
@@ -66,14 +56,18 @@ class Loop:
             yield Turn(replace(self._wanted, seconds=seconds, is_noted=not number), number)
             number += 1
 
+    async def __aiter__(self) -> AsyncIterator[Turn]:
+        for turn in self:
+            yield turn
+
 
 def loop(name: str, *, times: int | None = None, **limits: Unpack[Limits]) -> Loop:
     """
     The turns of a loop, each to be opened: ``for turn in solvent.loop("refine", times=5): with turn: …``.
 
     Calls in a turn are charged to ``step:NAME`` below the budget around the loop. The loop ends after so many turns; a
-    turn in which no call could be made is not begun, and ``BudgetExceeded`` says so. ``async for`` and ``async with``
-    do the same.
+    turn is not begun once a limit on its path is used up, and ``BudgetExceeded`` says so. ``async for`` and
+    ``async with`` do the same.
 
     Args:
         times: The most turns; ``None`` for as many as the budget has room for.
@@ -82,7 +76,8 @@ def loop(name: str, *, times: int | None = None, **limits: Unpack[Limits]) -> Lo
     Raises:
         ValueError: A limit or ``times`` is none, or the name is no text.
     """
-    return Loop(named("step", name, limits), None if times is None else _amounts.count(times, name="times"))
+    most = None if times is None else _amounts.count(times, name="times")
+    return Loop(named("step", name, limits, maker="loop", begins="turn"), most)
 
 
 class Attempt(Turn):
@@ -126,13 +121,16 @@ class Retry:
         self._wait_seconds = wait_seconds
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        if iscoroutinefunction(function):
+        kind = kind_of(function)
+        if kind in ("generator", "async generator"):
+            raise TypeError(f"{function!r} gives its results one by one; retry what makes one of them")
+        if kind == "coroutine":
 
             @wraps(function)
             async def arun(*args: Any, **kwargs: Any) -> Any:
                 async for attempt in self:
                     async with attempt:
-                        return await function(*args, **kwargs)
+                        return await function(*args, **kwargs)  # type: ignore[misc]  # Of a coroutine function.
                 raise AssertionError("the last attempt returns or raises")
 
             return arun  # type: ignore[return-value]  # A coroutine function, as the one it stands for.
@@ -141,7 +139,9 @@ class Retry:
         def run(*args: P.args, **kwargs: P.kwargs) -> T:
             for attempt in self:
                 with attempt:
-                    return function(*args, **kwargs)
+                    result = function(*args, **kwargs)
+                    check_result(function, result)
+                    return result
             raise AssertionError("the last attempt returns or raises")
 
         return run
@@ -176,7 +176,7 @@ class Retry:
         return isinstance(error, self._on)
 
     def _wait(self, number: int) -> float:
-        longest = min(self._wait_seconds * 2.0**number, RETRY_SECONDS_MAX)
+        longest = min(self._wait_seconds * 2.0 ** min(number, 30), RETRY_SECONDS_MAX)
         return random.uniform(longest / 2, longest)
 
 
@@ -212,13 +212,9 @@ def retry(
     kinds = on if isinstance(on, tuple) else (on,)
     if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
         raise ValueError(f"on must be errors, such as (TimeoutError, ConnectionError), got {on!r}")
-    return Retry(named("step", name, limits), count, kinds, _amounts.seconds(wait, name="wait"))
+    wanted = named("step", name, limits, maker="retry")
+    return Retry(wanted, count, kinds, _amounts.seconds(wait, name="wait"))
 
 
 def _never(_: BaseException) -> bool:
     return False
-
-
-def _raise_unless(error: SolventError | None) -> None:
-    if isinstance(error, BudgetExceeded):
-        raise error

@@ -6,21 +6,23 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial, wraps
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from solvent._block import CURRENT
+
+FunctionKind = Literal["async generator", "coroutine", "generator", "plain"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Block(AbstractContextManager[Any, bool | None], AbstractAsyncContextManager[Any, bool | None], Protocol):
+class Opens(AbstractContextManager[Any, bool | None], AbstractAsyncContextManager[Any, bool | None], Protocol):
     """
     What opens with ``with`` and with ``async with``.
     """
 
 
-def wrapped(function: Callable[P, T], fresh: Callable[[], Block]) -> Callable[P, T]:
+def wrapped(function: Callable[P, T], fresh: Callable[[], Opens]) -> Callable[P, T]:
     """
     The function, run in a block of its own each time: plain, a coroutine, a generator or an asynchronous generator.
 
@@ -30,36 +32,56 @@ def wrapped(function: Callable[P, T], fresh: Callable[[], Block]) -> Callable[P,
     Args:
         fresh: Makes a block that nobody has entered.
     """
-    called = getattr(function, "__call__", function)  # noqa: B004  # An object's own, which may be a coroutine.
-    kinds: tuple[tuple[Callable[[Any], bool], Callable[..., Any]], ...] = (
-        (inspect.isasyncgenfunction, _async_generator),
-        (inspect.iscoroutinefunction, _coroutine),
-        (inspect.isgeneratorfunction, _generator),
+    wrap = {"async generator": _async_generator, "coroutine": _coroutine, "generator": _generator, "plain": _plain}
+    return wrap[kind_of(function)](function, fresh)
+
+
+def kind_of(function: Callable[..., object]) -> FunctionKind:
+    """
+    What a function is, or the ``__call__`` of an object.
+
+    Raises:
+        TypeError: It is bound to no class yet.
+    """
+    if isinstance(function, classmethod | staticmethod):
+        raise TypeError(f"put the decorator below @{type(function).__name__}, next to the function")
+    called = getattr(function, "__call__", function)  # noqa: B004  # An object's own.
+    if inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(called):
+        return "async generator"
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
+        return "coroutine"
+    if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(called):
+        return "generator"
+    return "plain"
+
+
+def check_result(function: Callable[..., object], result: object) -> None:
+    """
+    Raises:
+        TypeError: Its code is yet to run, outside of the function's budget.
+    """
+    if inspect.iscoroutine(result) or inspect.isgenerator(result):
+        result.close()
+    elif not inspect.isasyncgen(result):
+        return
+    raise TypeError(
+        f"{function!r} returned {type(result).__name__} {result.__name__!r}, whose code would run outside of its "
+        "budget; hand in the function itself that is written with async or yield"
     )
-    for is_kind, wrap in kinds:
-        if is_kind(function) or is_kind(called):
-            return wrap(function, fresh)  # type: ignore[no-any-return]  # Of the same kind as the function.
-    return _plain(function, fresh)
 
 
-def _plain(function: Callable[P, T], fresh: Callable[[], Block]) -> Callable[P, T]:
+def _plain(function: Callable[P, T], fresh: Callable[[], Opens]) -> Callable[P, T]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with fresh():
             result = function(*args, **kwargs)
-        if inspect.iscoroutine(result) or inspect.isasyncgen(result) or inspect.isgenerator(result):
-            if not inspect.isasyncgen(result):
-                result.close()
-            raise TypeError(
-                f"{function!r} returned {type(result).__name__} {result.__name__!r}, whose code would run outside of "
-                "its budget; decorate the function that is written with async or yield itself"
-            )
+        check_result(function, result)
         return result
 
     return run
 
 
-def _coroutine(function: Callable[..., Any], fresh: Callable[[], Block]) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], fresh: Callable[[], Opens]) -> Callable[..., Any]:
     @wraps(function)
     async def run(*args: Any, **kwargs: Any) -> Any:
         async with fresh():
@@ -68,13 +90,12 @@ def _coroutine(function: Callable[..., Any], fresh: Callable[[], Block]) -> Call
     return run
 
 
-def _generator(function: Callable[..., Any], fresh: Callable[[], Block]) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], fresh: Callable[[], Opens]) -> Callable[..., Any]:
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         outside = CURRENT.get()
         try:
             with fresh():
-                inside = CURRENT.get()
                 steps = function(*args, **kwargs)
                 take: Callable[[], Any] = partial(next, steps)
                 while True:
@@ -82,29 +103,28 @@ def _generator(function: Callable[..., Any], fresh: Callable[[], Block]) -> Call
                         item = take()
                     except StopIteration as stop:
                         return stop.value
-                    CURRENT.set(outside)
+                    inside = _to(outside)
                     try:
                         take = partial(steps.send, (yield item))
                     except GeneratorExit:
-                        outside = _back(inside)
+                        outside = _to(inside)
                         steps.close()
                         raise
                     except BaseException as error:  # Thrown in by whoever takes the steps; the function may catch it.
                         take = partial(steps.throw, error)
-                    outside = _back(inside)
+                    outside = _to(inside)
         finally:
             CURRENT.set(outside)
 
     return run
 
 
-def _async_generator(function: Callable[..., Any], fresh: Callable[[], Block]) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], fresh: Callable[[], Opens]) -> Callable[..., Any]:
     @wraps(function)
     async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         outside = CURRENT.get()
         try:
             async with fresh():
-                inside = CURRENT.get()
                 steps = function(*args, **kwargs)
                 take: Callable[[], Any] = partial(anext, steps)
                 while True:
@@ -112,26 +132,26 @@ def _async_generator(function: Callable[..., Any], fresh: Callable[[], Block]) -
                         item = await take()
                     except StopAsyncIteration:
                         return
-                    CURRENT.set(outside)
+                    inside = _to(outside)
                     try:
                         take = partial(steps.asend, (yield item))
                     except GeneratorExit:
-                        outside = _back(inside)
+                        outside = _to(inside)
                         await steps.aclose()
                         raise
                     except BaseException as error:  # As above.
                         take = partial(steps.athrow, error)
-                    outside = _back(inside)
+                    outside = _to(inside)
         finally:
             CURRENT.set(outside)
 
     return run
 
 
-def _back(inside: Any) -> Any:
+def _to(block: Any) -> Any:
     """
-    Into the block again; where its caller was meanwhile.
+    Go on there; returns where it was until now.
     """
-    outside = CURRENT.get()
-    CURRENT.set(inside)
-    return outside
+    before = CURRENT.get()
+    CURRENT.set(block)
+    return before

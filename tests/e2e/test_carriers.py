@@ -10,13 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from fake_provider import Answer, Fake, Rates, Seen
 from npm import packages
 from servers import Gate, server_process
 from solvent_run import DOLLAR, PATIENCE_SECONDS, PROGRAMS, Desk, python
 
+import solvent
+from solvent._runtime import PROCESS
 from solvent.stores import open_store
 
 pytestmark = pytest.mark.slow
@@ -114,16 +118,69 @@ def test_a_call_of_a_child_that_is_killed_is_charged_in_full(desk: Desk, fake_pr
     desk.balanced()
 
 
-@pytest.mark.parametrize("way", ["curl", "programs", "threads,children,pool,node"])
+# Fewer than 20 of all of them are refused, or the run would be ended for it.
+@pytest.mark.parametrize(("ways", "count"), [("curl", 0), ("programs", 16), ("threads,children,pool,node", 8)])
 def test_in_a_run_what_a_budget_starts_is_held_to_it_and_to_the_run(
-    way: str, desk: Desk, fake: Fake, node_packages: Path
+    ways: str, count: int, desk: Desk, fake: Fake, node_packages: Path
 ) -> None:
     desk.env["NODE_PACKAGES"] = str(node_packages)
-    words = python("ways.py", json.dumps({"usd": "0.30"}), way, "16")
+    words = python("ways.py", json.dumps({"usd": "0.30"}), ways, str(count))
     ran = desk.run("--usd", "1.00", "--name", "outer", command=words)
     assert ran.said["scope"].startswith("run:outer/step:job-")
     assert Counter(ran.said["said"])["answered"] == len(fake.seen) == 10
     assert desk.spent(ran.said["scope"], "usd") == desk.spent("run:outer", "usd") == fake.billed(RATES)
+
+
+@pytest.fixture
+def job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[solvent.Budget]:
+    """
+    A budget of two calls, of this process, which installs nothing.
+    """
+    monkeypatch.setenv("SOLVENT_LEDGER", desk.ledger)
+    PROCESS.close()
+    with solvent.budget("job", calls=2) as budget:
+        yield budget
+    PROCESS.close()
+
+
+def post(url: str, headers: Any) -> tuple[int, Any]:
+    reply = httpx2.post(url, headers=headers, timeout=60)
+    return reply.status_code, reply.json()
+
+
+def test_a_service_holds_what_it_is_asked_to_the_budget_and_to_its_own_limits(
+    service: str, job: solvent.Budget, desk: Desk, fake: Fake
+) -> None:
+    status, ends = post(f"{service}/further", job.carry().headers)
+    assert (status, sorted(str(end).split(" ")[0] for end in ends)) == (200, ["BudgetExceeded", "answered"])
+    assert post(f"{service}/sync", job.carry().headers) == (200, "answered")
+    assert post(f"{service}/sync", job.carry().headers) == (200, f"BudgetExceeded {job.scope} calls")
+    assert len(fake.seen) == desk.spent(str(job.scope), "calls") == 2
+    assert desk.spent(f"{job.scope}/step:further", "calls") == 1
+
+
+def test_a_service_of_the_older_kind_does_so_as_well(
+    job: solvent.Budget, desk: Desk, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(desk, monkeypatch, str(PROGRAMS / "wsgi_service.py")) as url:
+        said = [post(url, job.carry().headers)[1] for _ in range(3)]
+    assert said == ["answered", "answered", f"BudgetExceeded {job.scope} calls"]
+    assert len(fake.seen) == 2
+
+
+def test_a_service_spends_nothing_for_what_carries_no_budget(service: str, job: solvent.Budget, fake: Fake) -> None:
+    text = str(job.carry())
+    for headers, said in (
+        ({}, "ValueError: no budget is carried in it"),
+        ({"x-solvent-budget": "garbage"}, "ValueError: "),
+        ({"x-solvent-budget": text.partition(";")[0]}, "has what carry() gives"),
+        ({"x-solvent-budget": text.replace("job", "jab")}, "UnknownBudget: "),
+        ({"x-solvent-budget": text, "solvent_ledger": "memory://", "X-Solvent-Budget": text}, "2 times"),
+        ({"SOLVENT_SCOPE": text}, "ValueError: no budget is carried in it"),
+    ):
+        status, answer = post(f"{service}/async", httpx2.Headers(list(headers.items())))
+        assert (status, said in str(answer)) == (400, True), answer
+    assert fake.seen == []
 
 
 RESUMED = """
@@ -161,6 +218,25 @@ def test_in_a_run_a_budget_that_is_resumed_holds_at_the_gateway(installed: bool,
         "BudgetExceeded" if installed else "APIStatusError"
     ]
     assert scope.startswith("run:outer/step:job-")
+    assert desk.spent(scope, "calls") == len(fake.seen) == 3
+
+
+def test_in_a_run_processes_of_a_program_that_installs_nothing_are_held_too(desk: Desk, fake: Fake) -> None:
+    text = """
+import multiprocessing, solvent
+from calls import *
+spawn = multiprocessing.get_context("spawn")
+with spawn.Pool(1) as pool, solvent.budget("job", calls=3) as budget:
+    ends = [pool.apply(call), pool.apply(call)]
+    for _ in range(2):
+        process = spawn.Process(target=call)
+        process.start()
+        process.join()
+    say([[*ends, pool.apply(call)], str(budget.scope)])
+"""
+    ran = desk.run("--calls", "9", "--name", "outer", command=[sys.executable, "-c", text])
+    ends, scope = ran.said
+    assert ends == ["answered", "answered", "APIStatusError"]
     assert desk.spent(scope, "calls") == len(fake.seen) == 3
 
 

@@ -178,15 +178,21 @@ def test_what_the_gateway_says_against_a_budget_is_told(tmp_path):
     assert solvent.current_budget() is None
 
 
-def test_a_secret_that_is_none_opens_nothing(tmp_path, monkeypatch):
+def test_a_secret_that_is_none_opens_nothing(tmp_path):
     async def scene():
-        async with run(tmp_path) as guard:
-            monkeypatch.setenv("SOLVENT_GATEWAY", f"{PROCESS.outer().address}x")
+        async with run(tmp_path) as guard, other_variables() as patch:
+            patch.setenv("SOLVENT_GATEWAY", f"{PROCESS.outer().address}x")
             with pytest.raises(SettingsError, match="got This address is not known here"):
                 await solvent.budget("triage", calls=1).__aenter__()
             assert len(guard.limits.openings(RUN)) == 1
 
     play(scene())
+
+
+@asynccontextmanager
+async def other_variables():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 def test_code_that_lost_its_context_names_what_the_open_budgets_have_in_common(tmp_path):

@@ -219,6 +219,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
 def test_a3_one_line_stops_a_real_client_before_the_first_byte(way, door):
     solvent.install()

@@ -157,7 +157,7 @@ def test_e5_no_more_calls_are_open_at_once_than_may_be(user, fake_provider):
             gate.open()
             return list(await asyncio.gather(*calls))
 
-    with solvent.budget("triage", parallel=3, ledger="memory://"):
+    with solvent.budget("triage", parallel=3, wait="30s", ledger="memory://"):
         assert len(asyncio.run(ask_at_once())) == 8
     assert most == 3
 
@@ -313,10 +313,6 @@ def test_e11_a_policy_limits_a_platform(layered):
     assert layered.sent == 5 * 3 + 4
 
 
-def spent(budget: solvent.Budget) -> str:
-    return f"${budget.report().total.cost_nanodollars / DOLLAR:.2f}"
-
-
 def held(work: Callable[[], object], **limits: Any) -> str:
     """
     What some work spends under these limits.
@@ -327,9 +323,10 @@ def held(work: Callable[[], object], **limits: Any) -> str:
                 work()
         else:
             work()
-    return spent(budget)
+    return f"${budget.report().total.cost_nanodollars / DOLLAR:.2f}"
 
 
+@pytest.mark.slow
 def test_e12_runaway_recursion_is_held_with_and_without():
     def delegate(level: int = 1) -> None:
         with solvent.agent("worker"):
@@ -403,6 +400,7 @@ def test_e12_a_storm_of_retries_in_three_layers_is_held(user, fake_provider):
     assert (len(without.seen), len(within.seen)) == (27, 6)
 
 
+@pytest.mark.slow
 def test_e12_a_conversation_that_swells_is_held(user, fake_provider):
     def converse(fake: Fake, **limits: Any) -> None:
         client, messages = user.client(fake), list[Any]()
@@ -422,6 +420,7 @@ def test_e12_a_conversation_that_swells_is_held(user, fake_provider):
     assert 40_000 < held_read <= 50_000
 
 
+@pytest.mark.slow
 def test_e13_partial_enforcement_is_told(user):
     partial = user.policy("budgets:\n  agent:researcher: {usd: 1.00}\n  run:*: {calls: {limit: 9, on_exceed: warn}}\n")
     found = json.loads(user.solvent("check", str(partial), "--json"))

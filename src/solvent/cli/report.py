@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from solvent._limits import Scope
+from solvent._openings import run_of
 from solvent.cli._common import EXIT_FAILED, fail, ledger_exists, ledger_url, opened
 from solvent.cli._report_list import last_runs, runs_table
 from solvent.report import list_json, summarize, to_json, write
@@ -59,7 +60,7 @@ def _last(store: Store, url: str) -> str:
     opened = store.last_opened()
     if opened is None:
         fail(f"no run was opened in {url} yet.{_NO_RUN}", EXIT_FAILED)
-    return opened.scope
+    return run_of(opened)
 
 
 def _named(store: Store, run: str, url: str) -> str:
@@ -69,7 +70,7 @@ def _named(store: Store, run: str, url: str) -> str:
     readings = _readings(run)
     found = [scope for scope in readings if any(True for _ in store.entries(scope=scope))]
     if not found:
-        runs = {entry.scope for entry in store.entries() if entry.kind == "open"}
+        runs = {run_of(entry) for entry in store.entries() if entry.kind == "open"}
         found = sorted(scope for scope in runs if scope.rpartition("/")[2] in readings)
         if len(found) != 1:
             close = found or _close_matches(run, runs)

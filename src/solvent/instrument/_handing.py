@@ -39,6 +39,8 @@ def environment(given: Environment | None) -> tuple[Environment | None, Block | 
         Unbounded: In strict mode, where nobody can say which budget it is.
     """
     inherited = os.environ.get(SCOPE_VARIABLE)
+    if inherited is None and not OPEN.blocks() and innermost() is None:
+        return given, None
     words = {os.fsdecode(name): os.fsdecode(word) for name, word in (os.environ if given is None else given).items()}
     found = block_here() if words.get(SCOPE_VARIABLE, inherited) == inherited else _named(words)
     if found is not None:

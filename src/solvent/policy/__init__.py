@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from solvent._limits import PATH_METERS, SECOND_NS, Limit, OnExceed, Scope, matches
 from solvent.policy._alert import Alert
@@ -171,6 +172,17 @@ class LimitsInForce:
         with self._lock:
             self._given = policy, prices
             self._by_scope = {}
+
+    def change(self, scope: Scope, opening: Opening, limits: Sequence[Limit]) -> Opening:
+        """
+        Put other limits in force in the place of those that one opening of a scope did; its time goes on.
+        """
+        self._take_out()
+        changed, key = replace(opening, limits=tuple(limits)), str(scope)
+        with self._lock:
+            self._opened[key] = tuple([changed if each is opening else each for each in self._opened.get(key, ())])
+            self._by_scope = {}
+        return changed
 
     def close(self, scope: Scope, opening: Opening) -> None:
         """

@@ -98,13 +98,16 @@ def served_apart(card: "Card", step: Fallback) -> bool:
     return not common - {"azure", "google"} if own_format else not common
 
 
-def share(text: str) -> Fraction:
+def share(text: str, *, name: str = "at") -> Fraction:
     """
     A share of a limit as people write it: ``80%``.
+
+    Args:
+        name: What the error calls it.
 
     Raises:
         ValueError: It is none, or not above 0 % and at most 100 %.
     """
     if not re.fullmatch(SHARE, text):
-        raise ValueError(f"at must be a share of a limit such as 80%, got {text!r}")
+        raise ValueError(f"{name} must be a share of a limit such as 80%, got {text!r}")
     return Fraction(text.removesuffix("%").strip()) / 100

@@ -13,7 +13,7 @@ from solvent._clock import Clock, SystemClock
 from solvent._ladder import CALL
 from solvent._ledger import limit_in_force
 from solvent._limits import METERS
-from solvent._openings import OtherLimit, others_of
+from solvent._openings import TOP_UP, OtherLimit, others_of
 from solvent._records import BRANCHES, Account, Balance, Entry, Posting
 from solvent.report._records import ModelUse, Refused, Report
 from solvent.report._sums import OpenTime, Shares, Sum, cost_of
@@ -92,7 +92,8 @@ class _Tally:
             self._last_seen = entry.at
 
     def _opened(self, entry: Entry) -> None:
-        if entry.scope == self._scope:
+        is_top_up = (entry.call.reason or "").startswith(TOP_UP)
+        if entry.scope == self._scope and not is_top_up:
             head, began = self._head, entry.call.started or entry.at
             started = began if head.started is None else head.started
             self._time.open(began, owner=entry.call.status, seen=self._last_seen)

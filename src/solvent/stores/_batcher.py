@@ -28,7 +28,7 @@ from solvent._operations import (
     Settle,
     TopUp,
 )
-from solvent.errors import OutcomeUnknown, SolventError
+from solvent.errors import OutcomeUnknown, SolventError, StoreUnavailable
 from solvent.stores._protocol import Store
 
 SWEEP_SECONDS = 30.0
@@ -102,6 +102,10 @@ class Ledger:
             self._start_sweeper()
         if not self.store.blocks:  # Nothing to share the cost of.
             return _answer(self._apply([operation])[0])
+        if self._flush_lock._is_owned():  # type: ignore[attr-defined]  # The stubs lack it.
+            # A finalizer, in the middle of a batch that this thread writes: it cannot wait for that.
+            reason = "it is in the middle of another operation of this thread"
+            raise StoreUnavailable(ledger=self.store.url, reason=reason)
         ticket = _Ticket(operation)
         ticket.turn = threading.Lock()
         ticket.turn.acquire()
