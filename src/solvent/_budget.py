@@ -71,7 +71,7 @@ class Budget(Asks):
 
     def __enter__(self) -> Self:
         with self._beginning():
-            block = open_block(self, self._named(), gateway_for(self._wanted))
+            block = open_block(self, self._named(), gateway_for(self._wanted), innermost())
             if block.kept_by is not None:
                 block.kept_by.guard.enter(block.scope, begins=self._wanted.begins)
                 if self._is_noted:
@@ -86,7 +86,7 @@ class Budget(Asks):
             wanted, gateway = self._named(), gateway_for(self._wanted)
             # The gateway may still be loading, and others go on meanwhile.
             is_elsewhere = gateway is not None or wanted.carrier is not None
-            begin = partial(open_block, self, wanted, gateway)
+            begin = partial(open_block, self, wanted, gateway, innermost())
             block = await asyncio.to_thread(begin) if is_elsewhere else begin()
             if block.kept_by is not None:
                 await block.kept_by.guard.aenter(block.scope, begins=self._wanted.begins)

@@ -172,4 +172,6 @@ def is_known(store: Store, scope: Scope) -> bool:
     """
     Whether the ledger knows of an opening on a scope's path. Agents and steps without limits of their own leave none.
     """
-    return any(store.last_opened(str(place)) is not None for place in reversed(scope.path()))
+    # Of most it is the run; to look for an opening that is not there takes the longest.
+    likely_first = sorted(scope.path(), key=lambda place: place.parts[-1][0] != "run")
+    return any(store.last_opened(str(place)) is not None for place in likely_first)

@@ -105,13 +105,15 @@ def gateway_for(wanted: Wanted) -> Outer | None:
     return PROCESS.outer()
 
 
-def open_block(budget: object, wanted: Wanted, gateway: Outer | None) -> Block:
+def open_block(budget: object, wanted: Wanted, gateway: Outer | None, outer: Block | None) -> Block:
     """
+    Args:
+        outer: The block around it; asked for by the caller, for this may run on another stack.
+
     Raises:
         SettingsError, StoreUnavailable, LedgerCorrupt: It cannot be opened.
         BudgetExceeded: It would be nested deeper than any scope can be.
     """
-    outer = innermost()
     if wanted.carrier is not None:
         return _resumed(budget, wanted, wanted.carrier, outer)
     _check_place(wanted, outer)

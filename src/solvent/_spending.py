@@ -121,6 +121,7 @@ class Spending:
     ) -> None:
         place, admission, outcome = self._over(error)
         self._booked(outcome, place.runtime.guard.settle(admission, outcome))
+        self._block = None  # Not before: an interrupt may come, and it is booked when this object goes.
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -136,6 +137,7 @@ class Spending:
         place, admission, outcome = self._over(error)
         # To the end, also where the caller is cancelled meanwhile.
         task = asyncio.ensure_future(place.runtime.guard.asettle(admission, outcome))
+        self._block = None
         self._booked(outcome, await asyncio.shield(task))
         if late is not None:
             place.runtime.guard.tell_history(late, place.scope)
@@ -248,7 +250,6 @@ class Spending:
         assert self._admission is not None
         assert self._block is not None
         self._block.leave()
-        self._block = None
         return self._place, self._admission, self._outcome or Reported(told=Told(), failed=error is not None)
 
     def _booked(self, outcome: Outcome, settlement: Settlement) -> None:

@@ -91,7 +91,7 @@ def test_of_64_calls_of_three_cents_33_pass_under_a_dollar(
 @pytest.mark.usefixtures("service")
 def test_all_ways_at_once_spend_99_cents_of_a_dollar(desk: Desk, fake: Fake, node_packages: Path) -> None:
     desk.env["NODE_PACKAGES"] = str(node_packages)
-    scope, ends = go(desk, "threads,children,pool,node,hops", 8, usd="1.00")
+    scope, ends = go(desk, "threads,tasks,children,pool,programs,node,hops", 8, usd="1.00")
     assert ends["answered"] == len(fake.seen) == 33
     assert fake.billed(RATES) == desk.spent(scope, "usd") == 99 * DOLLAR // 100
     desk.balanced()
