@@ -23,6 +23,7 @@ from solvent.errors import (
     SolventError,
     StoreUnavailable,
     Unbounded,
+    UnknownBudget,
 )
 
 NOW = datetime(2026, 3, 1, 18, 48, tzinfo=UTC)
@@ -130,6 +131,14 @@ To go on: use the Solvent that wrote it, or name another with --ledger or SOLVEN
     SettingsError(where="solvent.yaml:7", expected="an amount", got='"x"', hint="write one"): """\
 solvent.yaml:7: expected an amount, got "x"
 To go on: write one.""",
+    UnknownBudget(
+        where="resume('run:x')",
+        expected="a budget that the ledger memory:// knows",
+        got="one that it does not",
+        hint="name the ledger in which it was opened",
+    ): """\
+resume('run:x'): expected a budget that the ledger memory:// knows, got one that it does not
+To go on: name the ledger in which it was opened.""",
 }
 
 

@@ -12,10 +12,11 @@ from wsgiref.headers import Headers
 import pytest
 
 import solvent
-from solvent._carrier import Carrier, UnknownBudget
+from solvent._carrier import Carrier
 from solvent._clock import SystemClock
 from solvent._limits import SECOND_NS
 from solvent._runtime import PROCESS
+from solvent.errors import UnknownBudget
 
 DOLLAR = 1_000_000_000
 

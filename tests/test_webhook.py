@@ -159,7 +159,7 @@ def test_without_a_webhook_there_is_none():
     assert _webhook.webhook_of(Alert(at=(Fraction(1),), secret_env="ALERT_SECRET"), {}) is None
 
 
-@pytest.mark.parametrize("answer", [500, 502, 503, 599, 408, 425, 429, cut], ids=str)
+@pytest.mark.parametrize("answer", [500, 502, 503, 599, 408, 425, 429, cut], ids=lambda answer: getattr(answer, "__name__", str(answer)))
 def test_what_may_pass_is_tried_again_with_the_same_id_and_a_new_time(answer):
     with receiver(answer, answer, 200) as server:
         assert sent(server, reached()) == [1, 2]

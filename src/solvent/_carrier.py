@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from solvent._limits import SECOND_NS, Scope
 from solvent._openings import own_of
 from solvent._outer import Opened
-from solvent.errors import SettingsError
+from solvent.errors import UnknownBudget
 from solvent.stores._protocol import Store
 
 BUDGET_HEADER = "x-solvent-budget"
@@ -29,12 +29,6 @@ class Headers(Protocol):
     """
 
     def items(self) -> Iterable[tuple[str, object]]: ...
-
-
-class UnknownBudget(SettingsError, ValueError):
-    """
-    The ledger has never heard of the budget that a carrier names, so nothing could hold its calls.
-    """
 
 
 class Carrier(str):

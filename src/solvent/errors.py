@@ -14,6 +14,7 @@ SolventError
 ├── OutcomeUnknown        the ledger did not answer; it may have been recorded
 ├── LedgerCorrupt         the file is not a ledger that can be trusted
 └── SettingsError         a setting that says nothing clear
+    └── UnknownBudget     a budget to go on with that the ledger has never heard of
 
 Every error has fields and builds its message from them, in one place; it survives pickling.
 """
@@ -377,3 +378,9 @@ class SettingsError(SolventError):
         got = f", got {self.got}" if self.got else ""
         hint = f"\nTo go on: {self.hint}." if self.hint else ""
         return f"{self.where}: expected {self.expected}{got}{hint}"
+
+
+class UnknownBudget(SettingsError, ValueError):
+    """
+    Raised when a budget is to be gone on with that the ledger has never heard of: nothing could hold its calls.
+    """
