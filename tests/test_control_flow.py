@@ -7,6 +7,7 @@ import contextvars
 import functools
 import gc
 import re
+import sys
 import threading
 from decimal import Decimal
 
@@ -784,7 +785,7 @@ def test_a_budget_that_is_over_takes_no_calls():
     with solvent.budget("outer", usd=1) as budget:
         pass
     assert budget.remaining() == 100 * CENT
-    with pytest.raises(RuntimeError, match=r"the budget 'outer' is over; go on with it by solvent.resume\(run:outer-"):
+    with pytest.raises(RuntimeError, match=r"the budget 'outer' is over; go on with it by solvent.resume\('run:outer-"):
         budget.call("gpu", usd=2).__enter__()
 
 
@@ -1039,3 +1040,90 @@ def test_a_call_in_a_decorated_generator_is_part_of_the_call_around_it():
 def test_times_that_never_come_are_no_trouble():
     with solvent.budget("outer", seconds=2**53 - 1) as budget:
         assert budget.deadline.year == 9999
+
+
+# What a newcomer gets wrong.
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: solvent.agent(print), ValueError, "before it decorates a function: @solvent.agent('print')"),
+        (lambda: solvent.retry(print), ValueError, "before it decorates a function: @solvent.retry('print')"),
+        (lambda: solvent.budget(0.5), ValueError, "got 0.5; an amount is given by its meter: usd=0.5"),
+        (lambda: solvent.call(0.05), ValueError, "got 0.05; an amount is given by its meter: usd=0.05"),
+        (lambda: solvent.budget(alert=80), ValueError, "alert must be a list of shares such as ['50%', '80%'], got 80"),
+        (lambda: solvent.fan_out(print, "abc"), ValueError, "items must be several, such as a list, got 'abc'"),
+        (lambda: solvent.fan_out([1], print), ValueError, "function must be one, and comes before the items, got [1]"),
+        (
+            lambda: solvent.budget(usd="5/day")(test_a_task_goes_on_in_a_budget_that_is_left),
+            ValueError,
+            "is a run of its own, so that a limit per day would hold nothing over it; name the run that goes on: run=",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_what_to_write(make, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        make()
+
+
+def test_a_decorated_run_that_goes_on_may_have_a_limit_of_a_day():
+    @solvent.budget(usd="0.02/day", run="support")
+    def answer():
+        spend()
+
+    answer()
+    answer()
+    with pytest.raises(BudgetExceeded, match=r"run:support has \$0.00 left of \$0.02 per day"):
+        answer()
+
+
+def test_a_refusal_of_a_decorated_function_names_it():
+    @solvent.budget(usd="0.00")
+    def answer():
+        spend()
+
+    with pytest.raises(BudgetExceeded, match=r"raise the limit \(budget of answer\)"):
+        answer()
+
+
+def test_a_turn_or_an_attempt_that_is_not_entered_is_told():
+    def loop():
+        for _ in solvent.loop("refine", times=3):
+            pass
+
+    def retry():
+        for _ in solvent.retry("fetch"):
+            pass
+
+    async def aretry():
+        async for _ in solvent.retry("fetch"):
+            pass
+
+    with pytest.raises(RuntimeError, match=r"turn 0 of 'refine' was not entered; write .with turn:"):
+        loop()
+    for run in (retry, lambda: asyncio.run(aretry())):
+        with pytest.raises(RuntimeError, match="attempt 0 of 'fetch' was not entered"):
+            run()
+
+
+def test_what_is_shown_at_a_prompt_is_short():
+    with solvent.budget(usd="0.01"):
+        shown = [solvent.check(usd=0), solvent.check(usd=1), solvent.call("gpu"), solvent.loop("l"), solvent.retry("r")]
+    assert repr(shown[0]) == "<solvent.Decision allowed>"
+    assert repr(shown[1]).startswith("<solvent.Decision refused: run:budget-")
+    assert [repr(each) for each in shown[2:]] == [
+        "<solvent.call 'gpu', not open>",
+        "<solvent.loop 'l'>",
+        "<solvent.retry 'r', 3 times at most>",
+    ]
+
+
+def test_an_sdk_that_no_hook_sees_is_told_once(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "openai", sys)
+    monkeypatch.setattr("solvent._budget._told", [])
+    for _ in range(2):
+        with solvent.agent("a", usd=1):
+            pass
+    said = [record.message for record in caplog.records if "held to no budget" in record.message]
+    assert said == ["calls of openai are held to no budget: call solvent.install() first"]

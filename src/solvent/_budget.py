@@ -25,7 +25,7 @@ from solvent._limits_in_code import Amount
 from solvent._opened import Ended, Wanted, carried_by, ended, gateway_for, open_block
 from solvent._openings import opening
 from solvent._operations import Note
-from solvent._outer import Opened
+from solvent._outer import Opened, outer_gateway
 from solvent._place import Place, place_of
 from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_SDKS = ("anthropic", "cohere", "google.genai", "groq", "litellm", "mistralai", "ollama", "openai", "together")
+_told: list[str] = []  # The SDK that it was said of.
 
 _log = logging.getLogger("solvent")
 
@@ -66,8 +69,17 @@ class Budget(Asks):
         return f"<solvent.Budget {self.scope}{'' if self._is_open else ', not open'}>"
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        name = self._wanted.name or getattr(function, "__name__", "") or type(function).__name__
-        return wrapped(function, lambda: Budget(replace(self._wanted, name=name)))
+        wanted, name = self._wanted, getattr(function, "__name__", "") or type(function).__name__
+        for limit in wanted.limits if wanted.kind == "run" and wanted.run is None else ():
+            if limit.window not in ("", "minute"):
+                raise ValueError(
+                    f"each call of {name} is a run of its own, so that a limit per {limit.window} would hold nothing "
+                    f"over it; name the run that goes on: run={name!r}"
+                )
+        if not wanted.name:
+            limits = tuple([replace(limit, source=f"budget of {name}") for limit in wanted.limits])
+            wanted = replace(wanted, name=name, limits=limits)
+        return wrapped(function, lambda: Budget(wanted))
 
     def __enter__(self) -> Self:
         with self._beginning():
@@ -251,7 +263,9 @@ class Budget(Asks):
         found = self._opened()
         block = found.block() if isinstance(found, Ended) else found
         if block is None:
-            raise RuntimeError(f"the budget {self._called!r} is over; go on with it by solvent.resume({self.scope})")
+            raise RuntimeError(
+                f"the budget {self._called!r} is over; go on with it by solvent.resume({str(self.scope)!r})"
+            )
         return block
 
     def _left_of(self, meter: Meter, store: Store) -> int | None:
@@ -326,6 +340,8 @@ class Budget(Asks):
         return opening(block.scope, guard.limits.rules(block.scope), per_call=guard.policy.call, own=own)
 
     def _entered(self, block: Block, frame: FrameType) -> Self:
+        if self.limits and not PROCESS.is_hooked:
+            _tell_unhooked()
         self._block, self._ended = block, None
         OPEN.add(block, frame)
         block.enter()
@@ -357,3 +373,13 @@ def _closing(block: Block, error: BaseException | None) -> Note:
     reason = "exited" if error is None else type(error).__name__
     call = CallRecord(ended=SystemClock().now_ns(), reason=reason, status="0" if error is None else "1")
     return Note(kind="close", id=new_id(), scope=str(block.scope), call=call)
+
+
+def _tell_unhooked() -> None:
+    """
+    Say once that an SDK is loaded whose calls no budget of this process holds.
+    """
+    found = next((name for name in _SDKS if name in sys.modules), None)
+    if found is not None and not _told and outer_gateway() is None:
+        _told.append(found)
+        _log.warning("calls of %s are held to no budget: call solvent.install() first", found)

@@ -69,7 +69,7 @@ class Carrier(str):
         if re.search(r"[\x00-\x1f\x7f]", text):
             raise ValueError(f"a carrier has no control characters, got {text!r:.300}")
         path, semicolon, times = text.partition(";")
-        found = re.fullmatch(r"(\d{1,2}@\d{1,19})(,\d{1,2}@\d{1,19})*", times, re.ASCII)
+        found = re.fullmatch(r"(\d{1,2}@\d{19})(,\d{1,2}@\d{19})*", times, re.ASCII)
         if semicolon and found is None:
             raise ValueError(f"a carrier is what carry() gives, or a scope such as run:42; got {text!r:.300}")
         pairs = [each.split("@") for each in times.split(",")] if times else []

@@ -23,7 +23,7 @@ from solvent.errors import BudgetExceeded, SolventError
 from solvent.wire._call import Call
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Decision:
     """
     Whether a call of these amounts would be admitted as things stand; true where it would be.
@@ -56,6 +56,9 @@ class Decision:
 
     def __str__(self) -> str:
         return "allowed" if self.allowed else self.reason
+
+    def __repr__(self) -> str:
+        return f"<solvent.Decision {'' if self.allowed else 'refused: '}{self}>"
 
     @property
     def remaining(self) -> int | None:

@@ -76,6 +76,10 @@ def fan_out(
         TypeError: The function is a generator, or returns what is to be awaited.
         BudgetExceeded: There are more branches than a limit allows, and none was started; or a branch was refused.
     """
+    if not callable(function):
+        raise ValueError(f"function must be one, and comes before the items, got {function!r:.100}")
+    if isinstance(items, str | bytes):
+        raise ValueError(f"items must be several, such as a list, got {items!r:.100}")
     width = _amounts.count(concurrency, name="concurrency")
     if not width:
         raise ValueError("concurrency must be 1 or more, got 0")
@@ -86,7 +90,10 @@ def fan_out(
     if kind in ("generator", "async generator"):
         raise TypeError(f"{function!r} gives its results one by one; hand in a function that returns one")
     if kind == "coroutine":
-        return _Tasks(function, work, budget, width, on_refusal).run()
+        running = _Tasks(function, work, budget, width, on_refusal).run()
+        for name in ("__name__", "__qualname__"):  # What Python calls it where it is never awaited.
+            setattr(running, name, "fan_out")
+        return running
     return _in_threads(function, work, budget, width)
 
 

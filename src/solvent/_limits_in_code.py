@@ -93,3 +93,14 @@ def _on_exceed(given: Amount) -> OnExceed:
         if given == known:
             return known
     raise ValueError(f"on_exceed must be block, warn or log, got {given!r}")
+
+
+def check_text(what: str, given: object) -> None:
+    """
+    Raises:
+        ValueError: It is neither a text with something in it nor ``None``.
+    """
+    if given is not None and (not isinstance(given, str) or not given):
+        is_amount = what == "name" and isinstance(given, int | float | Decimal) and not isinstance(given, bool)
+        hint = f"; an amount is given by its meter: usd={given}" if is_amount else ""
+        raise ValueError(f"{what} must be a text with something in it, got {given!r}{hint}")

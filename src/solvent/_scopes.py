@@ -12,7 +12,7 @@ from solvent._branches import Begins
 from solvent._budget import Budget
 from solvent._carrier import Headers, carrier_in
 from solvent._limits import OWNERS, Scope
-from solvent._limits_in_code import Limits, LimitSpec, limits_of
+from solvent._limits_in_code import Limits, LimitSpec, check_text, limits_of
 from solvent._opened import Kind, Wanted
 from solvent.policy._fallback import chain, share
 
@@ -75,7 +75,7 @@ def budget(
     for what, text in (("name", name), ("ledger", ledger), ("run", run), ("scope", scope)):
         if callable(text):
             raise ValueError("budget is called before it decorates a function: @solvent.budget(usd=0.50)")
-        _check_text(what, text)
+        check_text(what, text)
     given = Limits(
         usd=usd,
         tokens=tokens,
@@ -150,7 +150,7 @@ def resume(carrier: str | Scope | Headers, *, ledger: str | None = None) -> Budg
         ValueError: It carries no budget. When it is opened: a ``SettingsError``, which is a ``ValueError`` as well,
             where the ledger does not know it.
     """
-    _check_text("ledger", ledger)
+    check_text("ledger", ledger)
     found = carrier_in(carrier)
     return Budget(Wanted(name=found.scope.parts[-1][1], carrier=found, ledger=ledger))
 
@@ -166,8 +166,10 @@ def named(kind: Kind, name: str, limits: Limits, *, maker: str, begins: Begins =
     Args:
         maker: What the program called, for errors.
     """
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"name must be a text with something in it, got {name!r}")
+    if callable(name):
+        own = getattr(name, "__name__", maker)
+        raise ValueError(f"{maker} has a name before it decorates a function: @solvent.{maker}({own!r})")
+    check_text("name", name or "")
     Scope(((kind, name),))
     return Wanted(name=name, kind=kind, limits=limits_of(limits, source=f"{maker}({name!r})"), begins=begins)
 
@@ -180,11 +182,6 @@ def _owner(text: str) -> Scope:
 
 
 def _shares(given: Sequence[str]) -> tuple[Fraction, ...]:
-    if isinstance(given, str) or not all(isinstance(each, str) for each in given):
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(each, str) for each in given):
         raise ValueError(f"alert must be a list of shares such as ['50%', '80%'], got {given!r}")
     return tuple(sorted({share(each, name="alert") for each in given}))
-
-
-def _check_text(what: str, text: object) -> None:
-    if text is not None and (not isinstance(text, str) or not text):
-        raise ValueError(f"{what} must be a text with something in it, got {text!r}")

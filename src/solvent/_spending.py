@@ -21,7 +21,7 @@ from solvent._block import Block, may_await
 from solvent._booking import NotSent, Outcome, Reported
 from solvent._calls import Settlement
 from solvent._limits import Scope
-from solvent._limits_in_code import Amount
+from solvent._limits_in_code import Amount, check_text
 from solvent._place import Place
 from solvent._usage_of import Told, usage_of
 from solvent._wrapping import wrapped
@@ -49,9 +49,8 @@ def stated_call(
     Raises:
         ValueError: An amount is negative, no number, or not finite; or a name is no text.
     """
-    for what, text in (("name", name), ("model", model)):
-        if text is not None and (not isinstance(text, str) or not text):
-            raise ValueError(f"{what} must be a text with something in it, got {text!r}")
+    check_text("name", name)
+    check_text("model", model)
     unsaid = 0 if model is None and usd is not None else None  # What is no model's uses no tokens, unless it says so.
     stated = Stated(
         nanodollars=None if usd is None else _amounts.nanodollars(usd, name="usd"),
@@ -89,6 +88,9 @@ class Spending:
         self._block: Block | None = None
         self._owner_pid = os.getpid()
         self._timeout: asyncio.Timeout | None = None
+
+    def __repr__(self) -> str:
+        return f"<solvent.call {self._call.model!r}{'' if self._block is not None else ', not open'}>"
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         return wrapped(function, lambda: Spending(self._call, self._find_place, wait_seconds=self._wait_seconds))

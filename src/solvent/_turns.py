@@ -38,6 +38,16 @@ class Turn(Budget):
         super().__init__(wanted)
         self.number = number
 
+    def check_entered(self, what: str) -> None:
+        """
+        Raises:
+            RuntimeError: Its block was left out, so nothing was held to its limits.
+        """
+        if self._block is None and self._ended is None:
+            raise RuntimeError(
+                f'{what} {self.number} of {self._called!r} was not entered; write "with {what}:" around it'
+            )
+
 
 class Loop:
     """
@@ -48,12 +58,17 @@ class Loop:
         self._wanted = wanted
         self._times = times
 
+    def __repr__(self) -> str:
+        return f"<solvent.loop {self._wanted.name!r}>"
+
     def __iter__(self) -> Iterator[Turn]:
         began, number = time.monotonic(), 0
         while self._times is None or number < self._times:
             # One opening in all: the time of its limits goes on from turn to turn.
             seconds = time.monotonic() - began if number else 0
-            yield Turn(replace(self._wanted, seconds=seconds, is_noted=not number), number)
+            turn = Turn(replace(self._wanted, seconds=seconds, is_noted=not number), number)
+            yield turn
+            turn.check_entered("turn")
             number += 1
 
     async def __aiter__(self) -> AsyncIterator[Turn]:
@@ -120,6 +135,9 @@ class Retry:
         self._on = on
         self._wait_seconds = wait_seconds
 
+    def __repr__(self) -> str:
+        return f"<solvent.retry {self._wanted.name!r}, {self._times} times at most>"
+
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         kind = kind_of(function)
         if kind in ("generator", "async generator"):
@@ -149,6 +167,7 @@ class Retry:
     def __iter__(self) -> Iterator[Attempt]:
         for attempt in self._attempts():
             yield attempt
+            attempt.check_entered("attempt")
             if attempt.error is None:
                 return
             time.sleep(self._wait(attempt.number))
@@ -156,6 +175,7 @@ class Retry:
     async def __aiter__(self) -> AsyncIterator[Attempt]:
         for attempt in self._attempts():
             yield attempt
+            attempt.check_entered("attempt")
             if attempt.error is None:
                 return
             await asyncio.sleep(self._wait(attempt.number))

@@ -4,16 +4,20 @@ What the commands share: which ledger they mean, and how they end when something
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 import typer
 
 from solvent._amounts import at_the_point
+from solvent._printable import printable
 from solvent.errors import SettingsError, SolventError
-from solvent.policy._find import policy_in_force
+from solvent.policy import Policy
+from solvent.policy._find import PolicyFiles
+from solvent.prices import OwnPrice
 from solvent.stores import default_url, open_store, spelled_out
 from solvent.stores._protocol import Store
 
@@ -24,10 +28,11 @@ EXIT_LEDGER = 4  # And settings (DESIGN §11).
 def ledger_url(option: str | None) -> str:
     """
     The ledger that is meant: the option's, else ``SOLVENT_LEDGER``, else that of the policy that is found, else the one
-    in the user's state folder. The command ends where a policy cannot be read.
+    in the user's state folder. The command ends where a policy that may say so cannot be read.
     """
     try:
-        return spelled_out(option or os.environ.get("SOLVENT_LEDGER") or policy_in_force().ledger or default_url())
+        url = option or os.environ.get("SOLVENT_LEDGER") or policy_to_look(PolicyFiles.of()).ledger or default_url()
+        return spelled_out(url)
     except SettingsError as error:
         fail(error, EXIT_LEDGER)
 
@@ -37,10 +42,24 @@ def is_found_again(url: str) -> bool:
     Whether ``solvent report`` looks into this ledger when it is given none.
     """
     try:
-        found = os.environ.get("SOLVENT_LEDGER") or policy_in_force().ledger or default_url()
+        found = os.environ.get("SOLVENT_LEDGER") or PolicyFiles.of().read_to_look()[0].ledger or default_url()
     except SettingsError:  # Of a policy that the run did not need.
         return False
     return spelled_out(url) == spelled_out(found)
+
+
+def policy_to_look(files: PolicyFiles, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
+    """
+    The policy for whoever only looks; where the one of the current folder cannot be used, a line says so.
+
+    Raises:
+        SettingsError: One that is named, or the user's own, cannot be read.
+    """
+    policy, wrong = files.read_to_look(prices)
+    if wrong is not None:
+        said = printable(str(wrong).partition("\n")[0])
+        print(f"solvent: the policy of this folder is passed over: {said}", file=sys.stderr)
+    return policy
 
 
 def fail(error: Exception | str, code: int) -> NoReturn:

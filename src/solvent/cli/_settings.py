@@ -9,9 +9,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from solvent.cli._common import policy_to_look
 from solvent.errors import SettingsError
 from solvent.policy import Policy
-from solvent.policy._find import policy_in_force
+from solvent.policy._find import PolicyFiles
 from solvent.prices import parse_price
 
 T = TypeVar("T")
@@ -36,16 +37,20 @@ def usage(read: Callable[[], T], flag: str | None = None) -> T:
         raise typer.BadParameter(str(error), param_hint=flag) from error
 
 
-def policy_of(path: Path | None, price: list[str] | None) -> Policy:
+def policy_of(path: Path | None, price: list[str] | None, *, only_looks: bool = False) -> Policy:
     """
     The policy of a file, or the one that is found without, with the prices of the command line over it.
+
+    Args:
+        only_looks: Nothing is held to it, so the file of the current folder need not be one that can be used.
 
     Raises:
         SettingsError: The file is no policy, or a price names a model that has none.
     """
     prices = usage(lambda: dict(parse_price(text) for text in price or ()), "--price")
+    files = PolicyFiles.of(path, way="--policy")
     try:
-        return policy_in_force(path, prices=prices)
+        return policy_to_look(files, prices) if only_looks else files.read(prices)
     except SettingsError as error:
         if error.where.startswith("--price:"):  # Wrong usage, as any other price on the command line that is none.
             raise typer.BadParameter(f"expected {error.expected}, got {error.got}", param_hint="--price") from error

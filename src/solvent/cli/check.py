@@ -72,13 +72,19 @@ def check(
 
 def _policy(given: Path | None) -> Policy:
     try:
-        files = PolicyFiles.of(given)
+        files = PolicyFiles.of(given, way="solvent check")
         found = files.read()
     except SolventError as error:
         fail(error, EXIT_LEDGER)
     if not found.files:
         looked = [shown(path) for path in files.places]
-        where = f"neither {' nor '.join(looked)} is there" if looked else f"{VARIABLE} is set to nothing"
+        if not looked:
+            fail(
+                f"there is no policy to check: {VARIABLE} is set to nothing.\n"
+                f"To go on: unset {VARIABLE}, or name a file: solvent check FILE.",
+                EXIT_LEDGER,
+            )
+        where = f"neither {' nor '.join(looked)} is there"
         first = "\n".join(f"  {line}" for line in FIRST_POLICY.splitlines())
         fail(
             f"there is no policy to check: {where}.\n"

@@ -80,7 +80,7 @@ class _Assessed:
 
     def __iter__(self) -> Iterator[Assessment]:
         try:
-            settings = policy_of(self._policy, self._price)
+            settings = policy_of(self._policy, self._price, only_looks=True)
             prices, time = Prices.load(settings.prices), time_of(self._at)
             begins = prices.card.begins if self._at else None
             assessor = Assessor(

@@ -79,7 +79,7 @@ def show(
         raise typer.BadParameter("expected a MODEL beside it, or --json", param_hint="--at")
     time = time_of(at)
     try:
-        settings = policy_of(policy, price)
+        settings = policy_of(policy, price, only_looks=True)
         prices = Prices.load(settings.prices)
         _check_provider(prices, provider)
         if model is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent.errors import SettingsError
 from solvent.policy import Policy
@@ -23,6 +24,7 @@ def policy_in_force(
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
     prices: Mapping[str, OwnPrice] = MappingProxyType({}),
+    way: str = "",
 ) -> Policy:
     """
     The policy that holds: that of the file which is given, else of the one that ``SOLVENT_POLICY`` names, else of the
@@ -31,11 +33,12 @@ def policy_in_force(
     Args:
         folder: The current one, unless given.
         prices: Given beside it, by flags; they win over those of files.
+        way: How a file is given here, such as ``--policy``; empty where only the variable can name one.
 
     Raises:
         SettingsError: A file cannot be read, or says something that is not understood, or that it may not say.
     """
-    return PolicyFiles.of(given, environ=environ, folder=folder).read(prices)
+    return PolicyFiles.of(given, environ=environ, folder=folder, way=way).read(prices)
 
 
 class PolicyFiles(Struct, frozen=True, kw_only=True):
@@ -46,24 +49,33 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
         named: By an option or by ``SOLVENT_POLICY``; it is then the only one, and has to be there.
         own: The user's.
         folders: That of the current folder.
+        way: How one is named here, such as ``--policy``; empty where only the variable can.
+        is_of_variable: Whether that is what names it.
     """
 
     named: Path | None = None
     own: Path | None = None
     folders: Path | None = None
+    way: str = ""
+    is_of_variable: bool = False
 
     @staticmethod
     def of(
-        given: Path | None = None, *, environ: Mapping[str, str] = os.environ, folder: Path | None = None
+        given: Path | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        folder: Path | None = None,
+        way: str = "",
     ) -> "PolicyFiles":
         name = environ.get(VARIABLE)
         if given is not None or name:
-            return PolicyFiles(named=given or Path(name or ""))
+            return PolicyFiles(named=given or Path(name or ""), is_of_variable=given is None)
         if name is not None:
             return PolicyFiles()  # Set to nothing: to go without any.
         import platformdirs
 
-        return PolicyFiles(own=platformdirs.user_config_path("solvent") / FILE, folders=(folder or Path()) / FILE)
+        own = platformdirs.user_config_path("solvent") / FILE
+        return PolicyFiles(own=own, folders=(folder or Path()) / FILE, way=way)
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -80,7 +92,7 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
             paths = [path and path.absolute() for path in (self.named, self.own, self.folders)]
         except FileNotFoundError:  # The current folder is gone, and nothing is in it.
             return self
-        return PolicyFiles(named=paths[0], own=paths[1], folders=paths[2])
+        return replace(self, named=paths[0], own=paths[1], folders=paths[2])
 
     def read(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> Policy:
         """
@@ -98,11 +110,30 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
         from solvent.policy._read import Reader, read_policy
 
         if self.named is not None:
+            if self.is_of_variable and not self.named.exists():
+                got, hint = "no such file", f"name one that is there, or unset {VARIABLE}"
+                raise SettingsError(where=f"{VARIABLE}={self.named}", expected="a policy file", got=got, hint=hint)
             return read_policy(self.named, prices=prices)
         policy = Policy(prices=prices) if own is None else read_policy(own, prices=prices, name=shown(own))
         if folders is None:
             return policy
-        return tightened(policy, Reader(folders), own="" if self.own is None else shown(self.own))
+        by = [f"{way}{folders}" for way in (f"{self.way} " if self.way else "", f"{VARIABLE}=") if way]
+        return tightened(policy, Reader(folders), own="" if self.own is None else shown(self.own), by=by)
+
+    def read_to_look(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> tuple[Policy, SettingsError | None]:
+        """
+        The policy for whoever only looks at books and prices: a file of the current folder that cannot be used is
+        passed over, with what is wrong with it.
+
+        Raises:
+            SettingsError: As ``read`` does, of what is named and of the user's own.
+        """
+        try:
+            return self.read(prices), None
+        except SettingsError as error:
+            if self.folders is None:
+                raise
+            return replace(self, folders=None).read(prices), error
 
 
 def told_files(policy: Policy) -> str:

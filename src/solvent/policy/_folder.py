@@ -7,7 +7,7 @@ spending look smaller, or send anything where the user does not send it is an er
 silence would be a false promise.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import yaml
 from msgspec.structs import replace
@@ -20,18 +20,19 @@ from solvent.policy._read import Reader
 from solvent.policy._read_limits import smallest
 
 
-def tightened(policy: Policy, reader: Reader, *, own: str) -> Policy:
+def tightened(policy: Policy, reader: Reader, *, own: str, by: Sequence[str]) -> Policy:
     """
     The policy with what the file in the current folder adds to it.
 
     Args:
         own: What the user's own file is called.
+        by: The ways to name the file here, so that all of it holds.
 
     Raises:
         SettingsError: It says something that is not understood, or that would not only tighten.
     """
     found = reader.policy(policy.prices)
-    checker = _Checker(policy, reader, own)
+    checker = _Checker(policy, reader, own, by)
     for name, check in _CHECKS.items():
         if name in reader.settings:
             check(checker, found)
@@ -62,10 +63,11 @@ class _Checker:
     Refuses what would not only tighten, with its line and how to have it all the same.
     """
 
-    def __init__(self, policy: Policy, reader: Reader, own: str) -> None:
+    def __init__(self, policy: Policy, reader: Reader, own: str, by: Sequence[str]) -> None:
         self._policy = policy
         self._reader = reader
         self._own = own
+        self._by = by
 
     def ledger(self, _: Policy) -> None:
         self._refuse("ledger", "no ledger here, for the books are where you keep them", "one")
@@ -111,7 +113,7 @@ class _Checker:
         place = reader.key(reader.settings[path]) if node is None else node
         hint = (
             f"a {reader.path.name} in the current folder may only tighten your own policy; to have all of it name it, "
-            f"by `--policy {reader.path}` or `SOLVENT_POLICY={reader.path}`, or put this setting into {self._own}"
+            f"by {' or '.join(f'`{way}`' for way in self._by)}, or put this setting into {self._own}"
         )
         reader.fail(place, path, expected, got, hint=hint)
 
