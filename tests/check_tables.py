@@ -80,7 +80,8 @@ def _example(kind: str, meaning: str) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "solvent.yaml"
         path.write_text(text)
-        (one,) = contradictions(read_policy(path), find_cheapest=lambda _: _LEAST)
+        found = contradictions(read_policy(path), find_cheapest=lambda _: _LEAST)
+        (one,) = (each for each in found if each.kind == kind)
     told = "\n".join(finding_lines(one, Pen(color=False, ascii=False), 80))
     return f"### `{kind}`\n\n{meaning[0].upper()}{meaning[1:]}.\n\n```yaml\n{text}```\n\n```text\n{told}\n```\n\n"
 

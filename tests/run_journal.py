@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from solvent._openings import COMMAND
 from solvent._operations import Answer, Note, Operation, Release, Reserve, Settle
 from solvent._records import Account, CallRecord, Terms
 from solvent.errors import SolventError
@@ -33,8 +34,8 @@ class RunJournal:
         assert not isinstance(answer, SolventError), answer
         return answer
 
-    def open(self, **record: Any) -> None:
-        call = CallRecord(**record)
+    def open(self, format: str | None = COMMAND, **record: Any) -> None:
+        call = CallRecord(format=format, **record)
         self.write(Note(kind="open", id=self._id(), scope=self.scope, terms=self.terms(self.limits), call=call))
 
     def close(self, reason: str = "exited", code: int = 0, **record: Any) -> None:

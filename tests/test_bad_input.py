@@ -130,7 +130,7 @@ def test_a_model_without_a_price_is_refused_under_a_limit_in_dollars_before_the_
             raise AssertionError("it is made")
         assert "'gpt-4oo' has no price" in str(refused.value)
         assert "gpt-4o" in " ".join(refused.value.close)
-        assert "under `prices:` in solvent.yaml" in str(refused.value)
+        assert "under `prices:` in your own solvent.yaml" in str(refused.value)
         assert budget.report().total.calls == 0
 
 

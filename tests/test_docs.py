@@ -12,6 +12,7 @@ import typer.main
 
 from solvent._records import CallRecord
 from solvent.cli import app
+from solvent.policy._contradictions import contradictions
 from solvent.policy._read import read_policy
 from solvent.stores import open_store
 from solvent.wire import FORMATS
@@ -41,6 +42,10 @@ def options(command):
     return {name for parameter in command.params for name in parameter.opts if name.startswith("--")} - {"--help"}
 
 
+def contradictions_of(path):
+    return [one.what for one in contradictions(read_policy(path)) if not one.is_note]
+
+
 def run_command():
     return typer.main.get_command(app).commands["run"]
 
@@ -64,8 +69,18 @@ def test_the_policy_that_the_docs_show_is_read(tmp_path):
     path = tmp_path / "solvent.yaml"
     path.write_text(text)
     policy = read_policy(path)
-    assert len(policy.budgets) == 11
+    assert len(policy.budgets) == 12
     assert set(re.findall(r"^(\w+):", text, flags=re.M)) == set(first_cells(page("docs/reference/policy.md")))
+
+
+@pytest.mark.slow  # Prices are looked up in the rate card.
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_policy_that_the_docs_show_contradicts_nothing(path, tmp_path):
+    text = re.sub(r"<!-- findings: .*?<!-- end -->", "", path.read_text(), flags=re.S)  # These are there to be found.
+    for number, policy in enumerate(blocks(text, "yaml")):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(policy)
+        assert contradictions_of(file) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -97,7 +97,8 @@ a call may need up to $0.0010; this call needs up to $0.0016.
 To go on: raise the limit (solvent.yaml:3).""",
     PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5")): """\
 'gpt-9' has no price, and a limit in dollars is in force. Known and close: gpt-4, gpt-5.
-To go on: give one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens) or under `prices:` in solvent.yaml.""",
+To go on: give one under `prices:` in your own solvent.yaml (`solvent check` tells where) or in a policy that \
+SOLVENT_POLICY names, or `solvent run` one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens).""",
     Unbounded(part="the provider's tool web_search", meter="usd", remedy="cap its uses"): """\
 nothing bounds the provider's tool web_search, and a limit in dollars is in force.
 To go on: cap its uses.""",

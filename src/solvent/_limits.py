@@ -182,7 +182,7 @@ class Scope:
                 raise ValueError(f"{kind}:{name} cannot stand below {SCOPE_KINDS[last]} in a scope")
             size = _size(name)
             if not 1 <= size <= SEGMENT_BYTES_MAX:
-                raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {size}")
+                raise ValueError(f"a name in a scope has 1 to {SEGMENT_BYTES_MAX} bytes, got {size} in {kind}:")
             last = rank
         # Kept, for every call asks for it many times.
         object.__setattr__(self, "_text", "/".join(f"{kind}:{_encode(name)}" for kind, name in self.parts))

@@ -17,6 +17,7 @@ from solvent.policy import Rules
 from solvent.stores._owner import this_process
 
 _OWN = "own"
+COMMAND = "command"  # The format of an opening by `solvent run`; those of programs have none.
 TOP_UP = "top_up"  # The reason of an entry that only raises the limits of an opening.
 
 
@@ -46,6 +47,7 @@ def opening(
     time_seconds: float | None = None,
     parent: str | None = None,
     own: Opened | None = None,
+    is_command: bool = False,
 ) -> Note:
     """
     The entry of a run that this process opens now.
@@ -56,6 +58,7 @@ def opening(
         time_seconds: After which the whole run is ended.
         parent: The scope that it belongs to, of a run inside another one.
         own: What this opening itself puts in force, for whoever goes on with it.
+        is_command: It is of a command that ``solvent run`` starts, rather than of a block of a program.
     """
     clock = SystemClock()
     others = [*_others(rules, per_call)]
@@ -67,6 +70,7 @@ def opening(
     call = CallRecord(
         started=clock.now_ns(),
         parent_id=parent,
+        format=COMMAND if is_command else None,
         status=this_process(clock),
         bound_parts=(*(_json(other) for other in others), *([{_OWN: to_json(own).decode()}] if own else ())) or None,
     )

@@ -240,11 +240,13 @@ def _secret(alert: Alert, name: str, environ: Mapping[str, str]) -> bytes:
     except (binascii.Error, ValueError):  # Not in ASCII, say.
         secret = b""
     if len(secret) not in SECRET_BYTES:
+        missing = "; it is empty" if name in environ else "; it is not set"
+        form = f"{SECRET_PREFIX} and 24 to 64 bytes in base64{'' if text else missing}"
         raise SettingsError(
             where=f"{alert.source}: alert.secret_env" if alert.source else "alert.secret_env",
-            expected=f"a secret in the environment variable {name}: {SECRET_PREFIX} and 24 to 64 bytes in base64",
-            got="something else" if text else "nothing",
-            hint=f"""{name}=$(python -c "import base64, secrets; """
+            expected=f"a secret in the environment variable {name}: {form}",
+            got="something else" if text else "",
+            hint=f"""export {name}=$(python -c "import base64, secrets; """
             f"""print('{SECRET_PREFIX}' + base64.b64encode(secrets.token_bytes(32)).decode())"), """
             "and give it to the receiver, too",
         )

@@ -210,11 +210,12 @@ class PriceUnknown(SolventError):
     def message(self) -> str:
         what = f"the {self.what} of {self.model!r} has" if self.what else f"{self.model!r} has"
         near = f" Known and close: {', '.join(self.close)}." if self.close else ""
-        how = f"one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens) or"
-        if self.what.startswith("audio "):
-            how = f"it as `{self.what.replace(' ', '_')}:` with the model's `input:` and `output:`"
+        is_audio = self.what.startswith("audio ")
+        how = f"it as `{self.what.replace(' ', '_')}:` with the model's `input:` and `output:`" if is_audio else "one"
+        flag = f", or `solvent run` one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens)"
         said = f"{what} no price, and a limit in dollars is in force.{near}"
-        return f"{said}\nTo go on: give {how} under `prices:` in solvent.yaml."
+        where = "in your own solvent.yaml (`solvent check` tells where) or in a policy that SOLVENT_POLICY names"
+        return f"{said}\nTo go on: give {how} under `prices:` {where}{'' if is_audio else flag}."
 
 
 class Unbounded(SolventError):

@@ -25,7 +25,7 @@ import test_report_json
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = json.loads(importlib.resources.files("solvent.cli").joinpath("check_schema.json").read_text())
-DIGESTS = {1: "f5d38fd41a0ad434"}
+DIGESTS = {1: "d1b09bbc6ad2d9de"}
 # The policy of the design, and one in which something of every sort is found.
 DESIGN = """\
 budgets:
@@ -125,6 +125,13 @@ open: 2 failure patterns
 to close all of them
   in the policy: call: {input_tokens: 100k, output_tokens: 8k}
   in run:* (solvent.yaml:4): tokens: 500k
+
+notes: 1
+  solvent.yaml:2, solvent.yaml:3
+    No limit of org:acme, team:* holds a program that does not say which org and
+      team it is in.
+    to go on: put it in one, by `solvent run --scope org:acme/team:NAME` or
+      budget(scope="org:acme/team:NAME")
 """
     )
 
@@ -373,17 +380,17 @@ def test_the_exit_code_tells_contradictions_and_when_strict_holes(said, text, st
 
 
 def test_notes_alone_are_no_failure(said):
-    assert "notes: 1" in said(
+    assert "notes: 2" in said(
         "--strict", text=f"{FIRST_POLICY}loops: {{same_call: 5}}\n".replace("run:*:", "agent:old: {calls: 0}\n  run:*:")
     )
 
 
-def test_the_exemplary_policy_is_found_nothing_in(said):
+def test_the_exemplary_policy_leaves_nothing_open(said):
     path = ROOT / "examples" / "solvent.yaml"
 
     assert said("--strict", str(path)).endswith("\nno failure pattern is open, and nothing contradicts\n")
     done = json.loads(said("--json", str(path)))
-    assert (done["holes"], done["contradictions"], done["notes"]) == ([], [], [])
+    assert (done["holes"], done["contradictions"], [one["kind"] for one in done["notes"]]) == ([], [], ["needs_scope"])
 
 
 def test_without_a_policy_a_first_one_is_shown_that_nothing_is_found_in(said):
@@ -400,8 +407,9 @@ def test_without_a_policy_a_first_one_is_shown_that_nothing_is_found_in(said):
 def test_a_policy_that_is_set_to_none_is_told_of(said, monkeypatch):
     monkeypatch.setenv("SOLVENT_POLICY", "")
 
-    assert said(text=DESIGN, code=4).startswith(
+    assert said(text=DESIGN, code=4) == (
         "solvent: there is no policy to check: SOLVENT_POLICY is set to nothing.\n"
+        "To go on: unset SOLVENT_POLICY, or name a file: solvent check FILE.\n"
     )
 
 
@@ -444,6 +452,7 @@ def test_a_policy_that_is_not_understood_is_told_with_its_line(said):
         (["--explain", "run:*"], "did you mean run:NAME?"),
         (["--explain", "agent:x/run:y"], "did you mean run:y/agent:x?"),
         (["--explain", ""], "a scope is written kind:name"),
+        (["--explain", "run:x/agent:"], "a name in a scope has 1 to 256 bytes, got 0 in agent:"),
         (["--explain", "run:x", "--strict"], "--strict and --explain exclude each other"),
     ],
 )
@@ -455,6 +464,18 @@ def test_a_scope_that_nothing_holds_is_told_so(said):
     text = said("--explain", "run:triage", text="budgets:\n  team:*: {usd: 1.00}\n")
 
     assert "No limit applies to a call there. The policy's entries: team:*.\n" in text
+
+
+def test_limits_of_owners_that_do_not_hold_a_scope_are_noted_with_the_ways_to_be_in_one(said):
+    text = "budgets:\n  org:*: {usd: 9/day}\n  team:a: {usd: 1.00}\n"
+    note = (
+        'no limit of org:* holds run:x, which is in no org; --scope org:NAME or budget(scope="org:NAME") puts it in one'
+    )
+
+    assert note in said("--explain", "run:x", text=text).replace("\n", " ")
+    assert json.loads(said("--explain", "run:x", "--json"))["notes"][0] == note
+    assert json.loads(said("--explain", "org:b/team:a/run:x", "--json"))["notes"] == []
+    assert json.loads(said("--explain", "org:b", "--json"))["notes"] == []
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from machine import SOLVENT
 from run_journal import CENT, RunJournal
 from typer.testing import CliRunner
 
@@ -290,3 +293,28 @@ def test_every_option_of_report_has_its_line() -> None:
     written = set(re.findall(r"^\| `(--[a-z]+)", page, flags=re.M))
 
     assert written == {name for each in command.params for name in each.opts if name.startswith("--")} - {"--help"}
+
+
+def test_the_list_says_of_blocks_that_they_ended_and_by_which_error(shell: Shell) -> None:
+    store = SQLiteStore(shell.path, synchronous="OFF")
+    for name, reason in (("quiet", "exited"), ("loud", "ValueError")):
+        journal = RunJournal(store, f"run:{name}")
+        journal.open(format=None)
+        journal.close(reason, int(reason != "exited"))
+    store.close()
+
+    lines = shell("report", "--list")[1].splitlines()
+    assert [line.split()[2] for line in lines] == ["UTC", "ValueError", "ended", "exited", "exited"]
+    assert "Solvent · run loud · ended by ValueError · " in shell("report", "--run", "loud")[1]
+    assert shell.json("report", "--run", "quiet")["exit_reason"] == "exited"
+
+
+@pytest.mark.slow
+def test_a_reader_who_leaves_is_no_error_to_tell_of(shell: Shell) -> None:
+    for words in (("report",), ("report", "--json"), ("ledger", "export"), ("--help",)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        env = {**os.environ, "SOLVENT_LEDGER": shell.url}
+        done = subprocess.run([*SOLVENT, *words], env=env, stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (1, b""), words

@@ -92,7 +92,10 @@ def test_on_a_terminal_it_is_told_dimly(machine: Machine, files: Files) -> None:
         while more := os.read(leader, 9999):
             said += more
     os.close(leader)
-    assert said == b"\x1b[2msolvent: policy: ~/solvent.yaml\x1b[0m\r\n"
+    assert said == (
+        b"\x1b[2msolvent: policy: ~/solvent.yaml\x1b[0m\r\n"
+        b"\x1b[2msolvent: nothing is limited: give --usd, --calls or a policy\x1b[0m\r\n"
+    )
 
 
 def test_a_run_inside_another_one_keeps_to_that_ones_policy(machine: Machine, files: Files, provider: Fake) -> None:
@@ -123,6 +126,27 @@ def test_the_report_of_a_run_is_found_in_the_policys_ledger(machine: Machine, fi
     assert machine("report", "--ledger", str(files.own.parent / "books.db")).code == 0
     files.here.write_text("wait: 1s")
     assert machine("run", "--policy", "solvent.yaml", *SILENT).code == 5
+
+
+@pytest.mark.parametrize("here", ["ledger: other.db", "wait: soon"])
+def test_books_and_prices_are_read_where_the_folders_policy_cannot_be_used(
+    machine: Machine, files: Files, here: str
+) -> None:
+    del machine.env["SOLVENT_LEDGER"]
+    files.own.write_text("ledger: books.db\nprices: {mine: {input: 3, output: 7}}")
+    machine("run", "--name", "x", "--quiet", *SILENT)
+    files.here.write_text(here)
+    for words in (("report",), ("report", "--list"), ("ledger", "show"), ("ledger", "verify"), ("prices", "mine")):
+        done = machine(*words)
+        assert done.code == 0, words
+        assert done.err.startswith("solvent: the policy of this folder is passed over: solvent.yaml:1: "), words
+        assert done.err.count("\n") == 1
+    assert json.loads(machine("report", "--json").out)["scope"] == "run:x"
+    assert not (machine.folder / "other.db").exists()
+    for command, way in (("run", "--policy solvent.yaml"), ("check", "solvent check solvent.yaml")):
+        done = machine(command, *SILENT if command == "run" else ())
+        assert (done.code, done.out) == (4, "")
+        assert f"by `{way}` or `SOLVENT_POLICY=solvent.yaml`, or put" in done.err or "wait: expected" in done.err
 
 
 def test_prices_of_the_users_own_file_are_those_of_estimate_and_prices(machine: Machine, files: Files) -> None:

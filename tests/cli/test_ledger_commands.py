@@ -228,7 +228,7 @@ ZONE = "time_zone must be a name such as UTC or Europe/Berlin"
         ("triage usd 1", "SCOPE: a scope is written kind:name, such as run:42; got 'triage'"),
         ("dept:a usd 1", "SCOPE: a scope's kind is one of org, team, user, run, agent, step; got 'dept'"),
         ("run:a/org:b usd 1", "SCOPE: org:b cannot stand below run in a scope"),
-        (f"run:{'x' * 257} usd 1", "SCOPE: a name in a scope has 1 to 256 bytes, got 257"),
+        (f"run:{'x' * 257} usd 1", "SCOPE: a name in a scope has 1 to 256 bytes, got 257 in run:"),
         (f"run:a{'/agent:a' * 16} usd 1", "SCOPE: a scope has 1 to 16 segments, got 17"),
         ("run:\udcff usd 1", "SCOPE: a name in a scope is text in UTF-8, got '\\udcff'"),
         ("run:a usd -5", "AMOUNT: it must be from 0 up, got '-5'"),

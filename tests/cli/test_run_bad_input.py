@@ -65,9 +65,9 @@ OTHER_LEDGER = "name another with --ledger or SOLVENT_LEDGER."
             "Invalid value for --price: output must be an amount of dollars from 0 up, got '-2' in 'm=1/-2'; "
             f"a price is {A_PRICE}",
         ),
-        (("--name", "", *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 0"),
-        (("--name", "x" * 257, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257"),
-        (("--name", "é" * 129, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 258"),
+        (("--name", "", *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 0 in run:"),
+        (("--name", "x" * 257, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257 in run:"),
+        (("--name", "é" * 129, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 258 in run:"),
         (
             ("--name", "\udcff", *SPEAKS),  # A byte that is no UTF-8.
             r"Invalid value for --name: a name in a scope is text in UTF-8, got '\udcff'",
@@ -119,7 +119,7 @@ def test_a_policy_that_cannot_be_read_is_named_with_its_line(
     ],
 )
 def test_an_upstream_that_calls_cannot_go_to_is_refused_at_the_start(machine: Machine, url: str, found: str) -> None:
-    done = machine("run", *SPEAKS, env={"OPENAI_BASE_URL": url})
+    done = machine("run", "--usd", "1", *SPEAKS, env={"OPENAI_BASE_URL": url})
     assert done == (4, "", f"solvent: OPENAI_BASE_URL: expected {A_URL}, got {found}\n")
     assert machine.entries() == []
 
@@ -220,13 +220,16 @@ def test_a_model_without_a_price_is_refused_under_a_limit_in_dollars(machine: Ma
     machine.provider_at(fake.url)
     knocked = knock(machine, request(), options=("--usd", "1", "--name", "x"))
     headline = "'m' has no price, and a limit in dollars is in force."
-    way = "give one with --price m=INPUT/OUTPUT (dollars per million tokens) or under `prices:` in solvent.yaml."
+    way = (
+        "give one under `prices:` in your own solvent.yaml (`solvent check` tells where) or in a policy that "
+        "SOLVENT_POLICY names, or `solvent run` one with --price m=INPUT/OUTPUT (dollars per million tokens)."
+    )
     assert knocked.status() == 402
     assert "\r\nx-should-retry: false\r\n" in knocked.replies[0]
     assert knocked.body()["error"]["message"] == f"{headline}\nTo go on: {way}"
     assert knocked.body()["error"]["code"] == "price_unknown"
     assert f"  1 call refused\n    1 × price unknown: {headline}\n" in knocked.done.err
-    assert "no model call came by" not in knocked.done.err
+    assert "no model call" not in knocked.done.err
     assert machine.entries() == ["open", "refuse", "close"]
     assert fake.seen == []
 
@@ -241,7 +244,7 @@ def test_an_upstream_that_is_not_there_is_told_and_nothing_is_booked(machine: Ma
     report = machine.json("report")
     assert (report["released"], report["total"]["calls"], report["limits"][0]["spent"]) == (1, 0, "0")
     assert "  1 never sent (the provider was not reached)\n" in knocked.done.err
-    assert "no model call came by" not in knocked.done.err
+    assert "no model call" not in knocked.done.err
 
 
 def test_zero_dollars_pay_for_no_call_but_what_is_free_passes(machine: Machine, fake_provider: Fakes) -> None:

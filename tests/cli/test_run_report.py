@@ -54,7 +54,7 @@ Solvent · run x · exited with 5 · TIME
 
   usd  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0 %  $0.00 of $1.00
 
-  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)
+  no model call was made (OPENAI_BASE_URL or solvent.install() leads calls here)
 
   see it again: solvent report --run x
 """
@@ -109,6 +109,17 @@ def test_quiet_says_nothing_and_the_ledger_has_it_all(machine: Machine, cent_a_c
     assert machine("run", "--quiet", *SILENT) == (5, "out\n", "")
     assert machine.json("report", "--run", "x")["total"]["cost_nanodollars"] == str(CENT)
     assert len(cent_a_call.seen) == 1
+
+
+def test_a_run_that_nothing_limits_says_so_once(machine: Machine) -> None:
+    told = "solvent: nothing is limited: give --usd, --calls or a policy\n"
+    assert machine("run", "--name", "a", *SILENT).err.count(told) == 1
+    assert machine("run", "--quiet", *SILENT).err == ""
+    json.loads(machine("run", "--json", *SILENT).err)
+    for option in (("--calls", "9"), ("--time", "9s"), ("--name", "kept", "--usd", "1"), ("--name", "kept")):
+        assert told not in machine("run", *option, *SILENT).err, option
+    (machine.folder / "solvent.yaml").write_text("call: {usd: 1}")
+    assert told not in machine("run", *SILENT).err
 
 
 def test_json_goes_to_standard_error_alone(machine: Machine) -> None:
@@ -236,7 +247,7 @@ def test_a_terminal_gets_color_unless_it_is_not_wanted(machine: Machine, env: di
     os.close(terminal)
     said = all_of(reading).decode()
     assert (done.returncode, done.stdout) == (0, b"")
-    assert "no model call came by" in said
+    assert "no model call was made (OPENAI" in said
     assert ("\x1b[1m" in said) is colored
     assert ("\x1b" in said) is colored
 
@@ -264,7 +275,7 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
     below = ["show", "verify", "expire", "top-up", "set-limit", "export"]
-    below = below if words else ["run", "doctor", "report", "estimate", "cost", "ledger", "prices"]
+    below = below if words else ["run", "doctor", "report", "check", "estimate", "cost", "ledger", "prices"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 

@@ -98,7 +98,7 @@ def error(past):
             model="m", messages=[{"role": "user", "content": "Hi"}], max_tokens=100
         )
     except solvent.BudgetExceeded as refused:
-        fields = {name: str(value) for name, value in vars(refused).items() if name != "now"}
+        fields = {name: str(value) for name, value in vars(refused).items() if name != "now" and name[0] != "_"}
         return [str(refused), fields, refused.held, type(refused.now).__name__, type(refused.resets_at).__name__]
 
 async def main():

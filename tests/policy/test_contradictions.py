@@ -74,6 +74,11 @@ FOUND = {
         ("solvent.yaml:3",),
         "loops: {same_call: 5, on_exceed: block}\n",
     ),
+    "needs_scope": (
+        "budgets:\n  org:acme: {usd: 50/day}\n  team:*: {usd: 20/day}\n",
+        ("solvent.yaml:2", "solvent.yaml:3"),
+        "budgets:\n  run:*: {usd: 2.00}\n",
+    ),
     "alert_idle": (
         "alert: {at: [80%]}\n",
         ("solvent.yaml:1",),
@@ -84,16 +89,25 @@ FOUND = {
 
 @pytest.fixture
 def read(tmp_path):
-    def found(text):
+    def found(text, owners=False):
         path = tmp_path / "solvent.yaml"
         path.write_text(text)
-        return contradictions(read_policy(path), find_cheapest=lambda _: LEAST)
+        policy = read_policy(path)
+        return contradictions(policy) if owners else but_owners(policy)
 
     return found
 
 
+def but_owners(policy):
+    """
+    All that is found but the note on owners, which is there wherever a limit is of one.
+    """
+    found = contradictions(policy, find_cheapest=lambda _: LEAST)
+    return [one for one in found if one.kind != "needs_scope"]
+
+
 def kinds(policy):
-    return [one.kind for one in contradictions(policy, find_cheapest=lambda _: LEAST)]
+    return [one.kind for one in but_owners(policy)]
 
 
 def budgets(**limits):
@@ -104,9 +118,19 @@ def budgets(**limits):
 def test_each_kind_is_found_with_its_lines_and_is_gone_once_it_is_mended(read, kind):
     text, where, mended = FOUND[kind]
 
-    (one,) = read(text)
+    (one,) = read(text, owners=kind == "needs_scope")
     assert (one.kind, one.where) == (kind, where)
-    assert read(mended) == []
+    assert read(mended, owners=kind == "needs_scope") == []
+
+
+def test_limits_of_owners_are_told_to_hold_only_who_says_where_they_belong(read):
+    (one,) = read("budgets:\n  org:acme/team:*: {usd: 5/day}\n  user:*: {calls: 9/day}\n", owners=True)
+
+    assert one.is_note
+    assert one.what == (
+        "No limit of org:acme/team:*, user:* holds a program that does not say which org and team and user it is in."
+    )
+    assert 'budget(scope="org:acme/team:NAME/user:NAME")' in one.mend
 
 
 def test_every_kind_is_tried():

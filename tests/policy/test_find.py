@@ -70,8 +70,17 @@ def test_a_variable_that_is_empty_goes_without_any(places):
 
 
 def test_a_named_file_that_is_not_there_is_an_error(places):
-    with pytest.raises(SettingsError, match=r"absent\.yaml: expected a policy file that can be read"):
+    with pytest.raises(SettingsError, match=r"^absent\.yaml: expected a policy file that can be read"):
+        places(given=Path("absent.yaml"), environ={"SOLVENT_POLICY": "other.yaml"})
+
+
+def test_a_file_that_the_variable_names_and_that_is_not_there_is_told_with_the_variable(places):
+    with pytest.raises(SettingsError) as refused:
         places(environ={"SOLVENT_POLICY": "absent.yaml"})
+    assert str(refused.value) == (
+        "SOLVENT_POLICY=absent.yaml: expected a policy file that can be read, got No such file or directory\n"
+        "To go on: name one that is there, or unset SOLVENT_POLICY."
+    )
 
 
 def test_the_current_folder_is_the_processes(places, monkeypatch):
@@ -178,7 +187,7 @@ def test_shares_of_both_files_are_told_and_only_where_the_user_says(places):
 
 HINT = (
     "\nTo go on: a solvent.yaml in the current folder may only tighten your own policy; to have all of it name it, by "
-    "`--policy PROJECT/solvent.yaml` or `SOLVENT_POLICY=PROJECT/solvent.yaml`, or put this setting into OWN."
+    "`SOLVENT_POLICY=PROJECT/solvent.yaml`, or put this setting into OWN."
 )
 
 
@@ -249,6 +258,32 @@ HINT = (
 )
 def test_what_would_not_only_tighten_is_told_with_its_line_and_how_to_have_it(places, own, here, message):
     assert places.refused(own, here) == f"PROJECT/solvent.yaml{message}{HINT}"
+
+
+@pytest.mark.parametrize("way", ["--policy", "solvent check"])
+def test_the_way_to_have_all_of_a_folders_file_is_one_that_the_command_takes(places, way):
+    places.here.write_text("ledger: ledger.db")
+    with pytest.raises(SettingsError) as refused:
+        PolicyFiles.of(environ={}, folder=places.folder, way=way).read()
+    assert f"name it, by `{way} {places.here}` or `SOLVENT_POLICY={places.here}`, or put" in str(refused.value)
+
+
+@pytest.mark.parametrize("here", ["ledger: x.db", "wait: soon", "- no policy"])
+def test_who_only_looks_needs_no_policy_of_the_folder(places, here):
+    places("wait: 1s\nledger: sqlite:////books.db")
+    places.here.write_text(here)
+    policy, wrong = PolicyFiles.of(environ={}, folder=places.folder).read_to_look()
+    assert (policy.wait_seconds, policy.ledger, policy.files) == (1, "sqlite:////books.db", (str(places.own),))
+    assert str(wrong).startswith(f"{places.here}:1: ")
+
+
+def test_who_only_looks_is_told_what_is_wrong_with_what_they_name_and_with_their_own(places):
+    places.here.write_text("wait: soon")
+    with pytest.raises(SettingsError, match="wait: expected a length of time"):
+        PolicyFiles.of(places.here, environ={}).read_to_look()
+    places.own.write_text("wait: late")
+    with pytest.raises(SettingsError, match="got 'late'"):
+        PolicyFiles.of(environ={}, folder=places.folder).read_to_look()
 
 
 def test_steps_of_both_files_may_not_lead_back(places):

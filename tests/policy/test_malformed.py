@@ -335,7 +335,7 @@ MALFORMED = [
      'solvent.yaml:2: budgets."*:*": expected `*` at the end of a name, as in run:* or run:nightly-*, got *:*'),
     ("budgets:\n  'run:': {usd: 1}",
      'solvent.yaml:2: budgets."run:": expected a scope such as run:*, agent:researcher or org:acme/team:*, got run: '
-     "(a name in a scope has 1 to 256 bytes, got 0)"),
+     "(a name in a scope has 1 to 256 bytes, got 0 in run:)"),
     ("budgets:\n  run:*/: {usd: 1}",
      'solvent.yaml:2: budgets."run:*/": expected a scope such as run:*, agent:researcher or org:acme/team:*, got '
      "run:*/"),
@@ -691,7 +691,7 @@ def test_what_is_too_large_is_told_and_not_shown(refused):
     ):
         assert refused(text) == message
     for name, problem in (
-        ("run:" + "x" * 257, "(a name in a scope has 1 to 256 bytes, got 257)"),
+        ("run:" + "x" * 257, "(a name in a scope has 1 to 256 bytes, got 257 in run:)"),
         ("run:r" + "/agent:a" * 16, "(a scope has 1 to 16 segments, got 17)"),
         ("x" * 2_000, ""),
     ):

@@ -19,6 +19,7 @@ REPORT = Report(
     open_nanoseconds=252 * SECOND,
     started=0,
     ended=252 * SECOND,
+    is_command=True,
     exit_reason="budget",
     exit_code=3,
     limits=(
@@ -170,14 +171,51 @@ def test_a_limit_of_zero_has_no_percentage() -> None:
 
 def test_a_run_without_calls_says_so() -> None:
     report = Report(
-        scope="run:triage", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason="exited", exit_code=0
+        scope="run:triage",
+        openings=1,
+        open_nanoseconds=SECOND,
+        ended=SECOND,
+        exit_reason="exited",
+        exit_code=0,
+        is_command=True,
     )
 
     assert render(report, width=80, color=False) == (
         "\nSolvent · run triage · exited with 0 · 1.0 s\n"
-        "\n  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
+        "\n  no model call was made (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
         "\n  see it again: solvent report --run triage\n"
     )
+
+
+@pytest.mark.parametrize("reason", ["not_found", "not_executable"])
+def test_a_command_that_did_not_run_is_told_no_way_for_its_calls(reason: str) -> None:
+    report = Report(scope="run:a", openings=1, ended=SECOND, exit_reason=reason, exit_code=127, is_command=True)
+
+    assert "\n  no model call was made\n" in render(report, width=80, color=False)
+
+
+@pytest.mark.parametrize(
+    ("is_hooked", "said"),
+    [
+        (True, "no model call was made"),
+        (False, "no model call was made (solvent.install() leads calls here)"),
+    ],
+)
+def test_a_block_without_calls_is_told_of_install_where_there_was_none(is_hooked: bool, said: str) -> None:
+    report = Report(scope="run:a", openings=1, ended=SECOND, exit_reason="exited", exit_code=0)
+
+    assert f"\n  {said}\n" in render(report, width=80, color=False, is_hooked=is_hooked)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "said"), [("exited", 0, "ended"), ("OpenAIError", 1, "ended by OpenAIError")]
+)
+def test_a_block_ends_and_does_not_exit(reason: str, code: int, said: str) -> None:
+    report = Report(
+        scope="run:a", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason=reason, exit_code=code
+    )
+
+    assert render(report, width=80, color=False).startswith(f"\nSolvent · run a · {said} · 1.0 s\n")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +231,9 @@ def test_a_run_that_was_not_closed_says_so(state: str | None, said: str) -> None
 
 def test_a_long_name_stands_alone_and_whole() -> None:
     name = "agent.py-01M814T8Z9XYJ4ZQ1V2W3X4Y5Z" * 2
-    report = Report(scope=f"run:{name}", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason="budget")
+    report = Report(
+        scope=f"run:{name}", openings=1, open_nanoseconds=SECOND, ended=SECOND, exit_reason="budget", is_command=True
+    )
 
     assert render(report, width=80, color=False).splitlines()[1:4] == [
         "Solvent · run",
@@ -247,7 +287,7 @@ def test_limits_that_only_tell_and_those_without_an_account_are_shown() -> None:
         "  also in force: 8 calls at a time · $0.25 a call\n"
         "    8,000 output tokens a call (log) · depth 5 · time 1.5 s\n"
         "    org:acme time 10 min\n"
-        "\n  no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
+        "\n  no model call was made\n"
         "\n  2 passed the limit of usd (warn)\n"
         "\n  see it again: solvent report --run triage\n"
     )

@@ -65,7 +65,8 @@ def main() -> None:
         # A full disk or a reader who left is an exit code and not a traceback; anything else is a bug.
         if error.errno not in (errno.EIO, errno.ENOSPC, errno.EPIPE):
             raise
-        print(f"solvent: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        if error.errno != errno.EPIPE:  # A reader who left has read what they wanted.
+            print(f"solvent: standard output cannot be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left in the buffer has to go somewhere.
         raise SystemExit(1) from None
 

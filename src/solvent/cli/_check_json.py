@@ -44,6 +44,7 @@ def explained_json(explained: Explained) -> Json:
             for one in explained.limits
         ],
         "ask_for": explained.ask_for,
+        "notes": list(explained.notes),
         "rules": [{"setting": name, "says": text} for name, text in explained.rules],
     }
 

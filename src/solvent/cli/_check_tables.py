@@ -87,6 +87,7 @@ def explained_lines(explained: Explained, policy: Policy, pen: Pen, width: int |
         _title(pen, width, explained.scope, *_files(policy)),
         *(_explained(explained.limits, pen, width) if explained.limits else [_nothing(policy, pen, width)]),
         _text(pen.plain(hint), width) if explained.ask_for else [],
+        [line for note in explained.notes for line in _text(pen.plain(note), width)],
         ["besides", *_indented(fitted(rows, right=(), width=_inner(width)))],
     ]
     return _apart(blocks)

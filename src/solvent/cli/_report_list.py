@@ -48,9 +48,12 @@ def _row(report: Report) -> list[str]:
 
 def _ended(report: Report) -> str:
     """
-    ``exited 0``, ``budget``, ``running``, ``killed``; a question mark where nobody knows whether it runs.
+    ``exited 0``, ``budget``, ``running``, ``killed``; of a block ``ended`` or an error's name; a question mark where
+    nobody knows whether it runs.
     """
     if report.ended is None:
         return report.state or "?"
     reason = printable(report.exit_reason or "ended")
+    if not report.is_command:
+        return "ended" if reason == "exited" else reason
     return f"{reason} {report.exit_code}" if reason in ("exited", "signal") else reason

@@ -19,7 +19,7 @@ from solvent.policy._find import VARIABLE, PolicyFiles, shown
 if TYPE_CHECKING:
     from solvent.cli._check_tables import Findings
 
-# What `solvent check` itself finds nothing in.
+# What `solvent check` itself finds nothing open in, and nothing that contradicts.
 FIRST_POLICY = """\
 budgets:
   org:*: {usd: 50/day}

@@ -147,10 +147,14 @@ def _print_found(policy: Policy) -> None:
     The files that a policy was found in, for nobody named them.
     """
     if policy.files:
-        from solvent.report._pen import Pen, has_colors
+        _print_dimly(f"policy: {printable(told_files(policy))}")
 
-        pen = Pen(color=has_colors(sys.stderr, os.environ), ascii=True)
-        print(pen.paint("dim", f"solvent: policy: {printable(told_files(policy))}"), file=sys.stderr)
+
+def _print_dimly(text: str) -> None:
+    from solvent.report._pen import Pen, has_colors
+
+    pen = Pen(color=has_colors(sys.stderr, os.environ), ascii=True)
+    print(pen.paint("dim", f"solvent: {text}"), file=sys.stderr)
 
 
 def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
@@ -196,6 +200,8 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
                 for notice in notices(settings, environ):
                     print(f"solvent: {notice}", file=sys.stderr)
             is_silent = settings.quiet or (settings.json and settings.report is None)
+            if not is_silent and not settings.is_limited:
+                _print_dimly("nothing is limited: give --usd, --calls or a policy")
             live = _print_live if settings.live else None if is_silent else _print_alert
             ended = run_session(settings, ledger, environ, live=live)
         else:

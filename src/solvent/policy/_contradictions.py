@@ -15,6 +15,7 @@ from solvent.policy import Policy
 from solvent.policy._cheapest import Cheapest, cheapest
 from solvent.policy._find import shown as shown_path
 from solvent.policy._outranked import CALL, PLATFORM, Placed, is_of_same_scopes, kind_of, limits_of, outranking
+from solvent.policy._owners import owners_of, scope_to_be_in
 from solvent.policy._words import shown
 
 # Every kind of finding, with what it means. The notes are of what may well be meant.
@@ -33,6 +34,7 @@ NOTES = {
     "fallback_idle": "a fallback, and no limit of money or tokens that could lead to it",
     "loops_go_on": "loops that are told of, and no limit that ends one",
     "alert_idle": "an alert, and no limit that it could tell of",
+    "needs_scope": "limits of an org, a team or a user, in which a program is only where it says so",
 }
 
 _TOKEN_METERS: tuple[Meter, ...] = ("tokens", "input_tokens", "output_tokens")
@@ -76,7 +78,7 @@ def contradictions(policy: Policy, *, find_cheapest: Callable[[Policy], Cheapest
         found += _alone(placed, policy, find_cheapest)
         if outranking(placed, limits) is None:
             found += _each_run_anew(placed, limits)
-    found += [*_one_run(limits), *_idle(policy, limits)]
+    found += [*_one_run(limits), *_idle(policy, limits), *_needs_scope(policy)]
     return sorted(found, key=lambda finding: finding.is_note)
 
 
@@ -259,6 +261,20 @@ def _idle(policy: Policy, limits: Sequence[Placed]) -> Iterator[Finding]:
             where=(policy.alert.source,),
             what=f"alert: there is no limit here that it could tell of, {_OF_FLAGS}.",
             mend="set one, such as run:*: {usd: 2.00}",
+        )
+
+
+def _needs_scope(policy: Policy) -> Iterator[Finding]:
+    owners = owners_of(policy)
+    patterns = list(dict.fromkeys(pattern for found in owners.values() for pattern in found))
+    if patterns:
+        scope = scope_to_be_in(policy)
+        yield Finding(
+            kind="needs_scope",
+            where=_sources(*(limit for pattern, limit in policy.budgets if pattern in patterns)),
+            what=f"No limit of {', '.join(patterns)} holds a program that does not say which {' and '.join(owners)} it "
+            "is in.",
+            mend=f'put it in one, by `solvent run --scope {scope}` or budget(scope="{scope}")',
         )
 
 

@@ -12,6 +12,7 @@ from solvent._amounts import show_dollars, show_seconds
 from solvent._limits import SCOPE_KINDS, Limit, Scope, matches
 from solvent.policy import Policy
 from solvent.policy._outranked import CALL, PLATFORM, is_smaller, kind_of
+from solvent.policy._owners import unmet
 
 # ``decides``: the smallest of its meter and window, so the first that a call here alone can meet.
 # ``holds``: larger, and of a wider scope, from which others spend as well.
@@ -59,12 +60,14 @@ class Explained(Struct, frozen=True, kw_only=True):
         limits: Widest first, those of a single call last.
         rules: What else holds, by the name of its setting.
         ask_for: The scope of a run that it could be of, where it names none: the limits of runs hold all calls.
+        notes: Which limits do not hold it, for it says nothing of where it belongs.
     """
 
     scope: str
     limits: tuple[Applied, ...]
     rules: tuple[tuple[str, str], ...]
     ask_for: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def close_scope(text: str) -> str | None:
@@ -103,7 +106,14 @@ def explain(policy: Policy, scope: Scope) -> Explained:
         limits=tuple(_decided(one, found[:at], found) for at, one in enumerate(found)),
         rules=tuple(_rules(policy)),
         ask_for=_with_a_run(scope),
+        notes=tuple(_notes(policy, scope)),
     )
+
+
+def _notes(policy: Policy, scope: Scope) -> Iterator[str]:
+    for kind, names in unmet(policy, scope):
+        ways = f'--scope {kind}:NAME or budget(scope="{kind}:NAME")'
+        yield f"no limit of {names} holds {scope}, which is in no {kind}; {ways} puts it in one"
 
 
 def _decided(one: Applied, before: Sequence[Applied], all_found: Sequence[Applied]) -> Applied:

@@ -24,7 +24,6 @@ def policy_in_force(
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
     prices: Mapping[str, OwnPrice] = MappingProxyType({}),
-    way: str = "",
 ) -> Policy:
     """
     The policy that holds: that of the file which is given, else of the one that ``SOLVENT_POLICY`` names, else of the
@@ -33,12 +32,11 @@ def policy_in_force(
     Args:
         folder: The current one, unless given.
         prices: Given beside it, by flags; they win over those of files.
-        way: How a file is given here, such as ``--policy``; empty where only the variable can name one.
 
     Raises:
         SettingsError: A file cannot be read, or says something that is not understood, or that it may not say.
     """
-    return PolicyFiles.of(given, environ=environ, folder=folder, way=way).read(prices)
+    return PolicyFiles.of(given, environ=environ, folder=folder).read(prices)
 
 
 class PolicyFiles(Struct, frozen=True, kw_only=True):
@@ -110,17 +108,23 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
         from solvent.policy._read import Reader, read_policy
 
         if self.named is not None:
-            if self.is_of_variable and not self.named.exists():
-                got, hint = "no such file", f"name one that is there, or unset {VARIABLE}"
-                raise SettingsError(where=f"{VARIABLE}={self.named}", expected="a policy file", got=got, hint=hint)
-            return read_policy(self.named, prices=prices)
+            try:
+                return read_policy(self.named, prices=prices)
+            except SettingsError as error:
+                if not self.is_of_variable or not isinstance(error.__cause__, OSError):
+                    raise
+                hint = f"name one that is there, or unset {VARIABLE}"
+                where = f"{VARIABLE}={self.named}"
+                raise SettingsError(where=where, expected=error.expected, got=error.got, hint=hint) from error
         policy = Policy(prices=prices) if own is None else read_policy(own, prices=prices, name=shown(own))
         if folders is None:
             return policy
         by = [f"{way}{folders}" for way in (f"{self.way} " if self.way else "", f"{VARIABLE}=") if way]
         return tightened(policy, Reader(folders), own="" if self.own is None else shown(self.own), by=by)
 
-    def read_to_look(self, prices: Mapping[str, OwnPrice] = MappingProxyType({})) -> tuple[Policy, SettingsError | None]:
+    def read_to_look(
+        self, prices: Mapping[str, OwnPrice] = MappingProxyType({})
+    ) -> tuple[Policy, SettingsError | None]:
         """
         The policy for whoever only looks at books and prices: a file of the current folder that cannot be used is
         passed over, with what is wrong with it.

@@ -40,7 +40,7 @@ class LimitReader(Nodes):
         try:
             Scope.parse(pattern)
         except ValueError as error:
-            got = f"{cut(pattern)} ({error})" if pattern not in str(error) else cut(pattern)
+            got = f"{cut(pattern)} ({error})" if repr(pattern) not in str(error) else cut(pattern)
             self.fail(node, path, "a scope such as run:*, agent:researcher or org:acme/team:*", got)
 
     def call(self, node: yaml.Node, path: str) -> dict[str, object]:

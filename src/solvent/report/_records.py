@@ -4,6 +4,7 @@ What a report says of one run: its limits, what was spent on which model, what w
 Amounts are integers: nanodollars for money, counts for the rest. Each of them is a sum over the journal.
 """
 
+import sys
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -81,6 +82,7 @@ class Report(Struct, frozen=True, kw_only=True):
         started: When it was first opened; nanoseconds since 1970, UTC, as all times here.
         ended: When it was last closed; ``None`` while it is open, and for ever if it was killed.
         last_seen: The last entry that the run itself wrote.
+        is_command: It was last opened for a command of ``solvent run``, rather than by a block of a program.
         exit_reason, exit_code: How it was last closed.
         limits: The limits of the last opening, with what their accounts hold.
         others: The other limits in force: those that only tell, of the single call, of the path and of time.
@@ -108,6 +110,7 @@ class Report(Struct, frozen=True, kw_only=True):
     started: int | None = None
     ended: int | None = None
     last_seen: int | None = None
+    is_command: bool = False
     exit_reason: str | None = None
     exit_code: int | None = None
     limits: tuple[Balance, ...] = ()
@@ -130,7 +133,8 @@ class Report(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         from solvent.report._terminal import WIDTH_PIPED, render  # Which draws what stands here.
 
-        return render(self, width=WIDTH_PIPED, color=False).rstrip("\n")
+        is_hooked = "solvent.instrument" in sys.modules  # Loaded by `solvent.install`.
+        return render(self, width=WIDTH_PIPED, color=False, is_hooked=is_hooked).rstrip("\n")
 
     @property
     def refusals(self) -> int:

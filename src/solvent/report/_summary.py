@@ -13,7 +13,7 @@ from solvent._clock import Clock, SystemClock
 from solvent._ladder import CALL
 from solvent._ledger import limit_in_force
 from solvent._limits import METERS
-from solvent._openings import TOP_UP, OtherLimit, others_of
+from solvent._openings import COMMAND, TOP_UP, OtherLimit, others_of
 from solvent._records import BRANCHES, Account, Balance, Entry, Posting
 from solvent.report._records import ModelUse, Refused, Report
 from solvent.report._sums import OpenTime, Shares, Sum, cost_of
@@ -102,6 +102,7 @@ class _Tally:
                 openings=head.openings + 1,
                 before=self._total().use(),
                 started=started,
+                is_command=entry.call.format == COMMAND,
                 ended=None,
                 exit_reason=None,
                 exit_code=None,

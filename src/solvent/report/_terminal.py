@@ -17,11 +17,11 @@ from solvent.report._limits import NAME_MIN, draw_limits
 from solvent.report._pen import Pen, has_colors
 from solvent.report._records import Report, Share, Use
 
-# A program that has its provider's address written into it goes past the gateway, and is not seen.
-_NO_CALL = "no model call came by (OPENAI_BASE_URL or solvent.install() leads calls here)"
 WIDTH_PIPED = 80
 WIDTH_MIN, WIDTH_MAX = 60, 120
 
+# What leads calls to a budget. A program that has its provider's address written into it goes past the gateway.
+_LEADS = "OPENAI_BASE_URL or solvent.install()"
 _ENDED = {
     "budget": "stopped by the budget",
     "deadline": "stopped at its deadline",
@@ -79,7 +79,15 @@ def _knows_marks(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-def render(report: Report, *, width: int, color: bool, ascii: bool = False, ledger: str | None = None) -> str:
+def render(
+    report: Report,
+    *,
+    width: int,
+    color: bool,
+    ascii: bool = False,
+    ledger: str | None = None,
+    is_hooked: bool = True,
+) -> str:
     """
     The picture as text that ends with a newline.
 
@@ -87,13 +95,14 @@ def render(report: Report, *, width: int, color: bool, ascii: bool = False, ledg
         width: Columns to stay within; taken as at least 60 and at most 120.
         ascii: Draw with ASCII alone.
         ledger: The ledger's URL, if it must be named to see the report again.
+        is_hooked: Calls of the program whose report it is are led to its budgets, as far as anyone knows.
     """
     pen = Pen(color=color, ascii=ascii)
     width = max(WIDTH_MIN, min(width, WIDTH_MAX))
     blocks = [
         _header(report, pen, width),
         draw_limits(report, pen, width - 2),
-        _models(report, pen, width - 2) or _no_call(report, width - 2),
+        _models(report, pen, width - 2) or _no_call(report, width - 2, is_hooked),
         _refused(report, pen, width - 2),
         _events(report, pen, width - 2),
         [pen.paint("dim", again)] if (again := _again(report, pen, ledger)) else [],
@@ -117,10 +126,13 @@ def _header(report: Report, pen: Pen, width: int) -> list[str]:
 
 def how_it_ended(report: Report) -> str:
     """
-    ``exited with 0``, ``stopped by the budget``, ``running``; empty for a run that was never opened.
+    ``exited with 0``, ``stopped by the budget``, ``running``; of a block ``ended`` or ``ended by ValueError``; of a run
+    that was never opened nothing.
     """
     if report.ended is None:
         return (report.state or "running, or killed") if report.openings else ""
+    if not report.is_command:
+        return "ended" if report.exit_reason in (None, "exited") else f"ended by {report.exit_reason}"
     if report.exit_reason == "signal" and report.exit_code is not None:
         return f"ended by {_signal(report.exit_code - 128)}"
     code = f" with {report.exit_code}" if report.exit_code is not None else ""
@@ -151,13 +163,16 @@ def _models(report: Report, pen: Pen, width: int) -> list[str]:
     return [pen.paint("dim", lines[0]), *lines[1:]]
 
 
-def _no_call(report: Report, width: int) -> list[str]:
+def _no_call(report: Report, width: int, is_hooked: bool) -> list[str]:
     """
-    The warning that the program asked for nothing here, which a program whose calls were refused did.
+    That the program asked for nothing here, which a program whose calls were refused did; and why, where one can guess.
     """
     if report.refused or report.released or report.open.count or report.turned_away:
         return []
-    return wrap(_NO_CALL, width)
+    leads = "" if is_hooked else "solvent.install()"
+    if report.is_command:
+        leads = "" if report.exit_reason in ("not_executable", "not_found") else _LEADS
+    return wrap(f"no model call was made{f' ({leads} leads calls here)' if leads else ''}", width)
 
 
 def _cells_of(use: Use) -> dict[str, str]:

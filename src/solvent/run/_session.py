@@ -155,6 +155,7 @@ def write_open(ledger: Ledger, settings: RunSettings, *, parent: str | None = No
         time_seconds=settings.time_seconds,
         parent=inside,
         own=own,
+        is_command=True,
     )
     ledger.do(begun)
 

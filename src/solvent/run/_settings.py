@@ -12,6 +12,7 @@ from solvent._carrier import Carrier
 from solvent._ids import new_id
 from solvent._limits import OWNERS, Limit, Scope
 from solvent.policy import Policy
+from solvent.policy._owners import unmet
 
 # A program named first often only says what runs the real one.
 _INTERPRETERS = ("bash", "bun", "deno", "node", "npx", "perl", "python", "ruby", "sh", "uv", "uvx")
@@ -68,6 +69,15 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     quiet: bool = False
     inside: Carrier | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """
+        Whether flags, the policy or a budget around it hold the command to anything.
+        """
+        return (
+            bool(self.limits or self.policy.budgets or self.policy.call or self.inside) or self.time_seconds is not None
+        )
+
 
 def scope_of_run(name: str | None, command: Sequence[str], *, owner: str | None = None) -> Scope:
     """
@@ -94,16 +104,8 @@ def notices(settings: "RunSettings", environ: Mapping[str, str]) -> list[str]:
 
 
 def _unmet(policy: Policy, scope: Scope) -> Iterator[str]:
-    own = {kind for kind, _ in scope.parts}
-    for kind in OWNERS:
-        patterns = {pattern for pattern, _ in policy.budgets if kind in _kinds(pattern)}
-        if patterns and kind not in own:
-            names = ", ".join(sorted(patterns))
-            yield f"no limit of {names} holds this run, which is in no {kind}; --scope {kind}:NAME puts it in one"
-
-
-def _kinds(pattern: str) -> set[str]:
-    return {segment.partition(":")[0] for segment in pattern.split("/")}
+    for kind, names in unmet(policy, scope):
+        yield f"no limit of {names} holds this run, which is in no {kind}; --scope {kind}:NAME puts it in one"
 
 
 def _ways_around(settings: "RunSettings", environ: Mapping[str, str]) -> Iterator[str]:
