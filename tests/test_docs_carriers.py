@@ -3,6 +3,7 @@ The guide about other processes and services: its programs run, with real ones o
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,36 +17,11 @@ import solvent
 from solvent._runtime import PROCESS
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guides" / "carriers.md"
-ASK = """
-import openai
-
-def ask(question):
-    with openai.OpenAI(max_retries=0) as client:
-        return client.responses.create(model="gpt-5-mini", input=question, max_output_tokens=800).output_text
-"""
-PROGRAM = "import solvent\nfrom tasks import ask\n\nsolvent.install()\nask('Name a river.')\n"
 NODE = """
 const headers = { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
 const body = JSON.stringify({ model: "gpt-5-mini", input: "Name a lake.", max_output_tokens: 800 });
 const reply = await fetch(`${process.env.OPENAI_BASE_URL}/responses`, { method: "POST", headers, body });
 if (reply.status !== 200) process.exit(1);
-"""
-SERVICE = """
-import asyncio
-import solvent
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-from tasks import ask
-
-solvent.install()
-
-async def ask_model(request):
-    return await asyncio.to_thread(ask, (await request.json())["question"])
-
-{handler}
-
-app = Starlette(routes=[Route("/", answer, methods=["POST"])])
 """
 
 
@@ -54,10 +30,10 @@ def test_the_programs_of_the_guide_print_what_is_shown(monkeypatch, tmp_path, fa
     found("node")
     text = GUIDE.read_text()
     fake = fake_provider(Answer(output_tokens=500))
-    (handler,) = (program for program, _ in programs(text) if "async def answer" in program)
-    files = {"tasks.py": ASK, "agent.py": PROGRAM, "agent.mjs": NODE, "service.py": SERVICE.format(handler=handler)}
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
+    (tmp_path / "agent.mjs").write_text(NODE)
+    for program, _ in programs(text):
+        if named := re.match(r"# (\w+\.py)\b", program):
+            (tmp_path / named[1]).write_text(program)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("SOLVENT_GATEWAY", "SOLVENT_POLICY", "SOLVENT_SCOPE"):
@@ -71,8 +47,8 @@ def test_the_programs_of_the_guide_print_what_is_shown(monkeypatch, tmp_path, fa
         with server_process(
             [sys.executable, "-m", "uvicorn", "--port", "0", "service:app"], ready="running on "
         ) as url:
-            run_programs(text, service=url)
+            run_programs(text, service=url, __name__="__main__")
     finally:
         solvent.uninstall()
         PROCESS.close()
-    assert len(fake.seen) == 10
+    assert len(fake.seen) == 11

@@ -314,7 +314,7 @@ def test_a_reader_who_leaves_is_no_error_to_tell_of(shell: Shell) -> None:
     for words in (("report",), ("report", "--json"), ("ledger", "export"), ("--help",)):
         reading, writing = os.pipe()
         os.close(reading)
-        env = {**os.environ, "SOLVENT_LEDGER": shell.url}
+        env = {**os.environ, "SOLVENT_LEDGER": shell.url, "PYTHONUNBUFFERED": ""}  # All is written at the end.
         done = subprocess.run([*SOLVENT, *words], env=env, stdout=writing, stderr=subprocess.PIPE, check=False)
         os.close(writing)
         assert (done.returncode, done.stderr) == (1, b""), words

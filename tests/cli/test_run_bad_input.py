@@ -66,8 +66,14 @@ OTHER_LEDGER = "name another with --ledger or SOLVENT_LEDGER."
             f"a price is {A_PRICE}",
         ),
         (("--name", "", *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 0 in run:"),
-        (("--name", "x" * 257, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257 in run:"),
-        (("--name", "é" * 129, *SPEAKS), "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 258 in run:"),
+        (
+            ("--name", "x" * 257, *SPEAKS),
+            "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 257 in run:",
+        ),
+        (
+            ("--name", "é" * 129, *SPEAKS),
+            "Invalid value for --name: a name in a scope has 1 to 256 bytes, got 258 in run:",
+        ),
         (
             ("--name", "\udcff", *SPEAKS),  # A byte that is no UTF-8.
             r"Invalid value for --name: a name in a scope is text in UTF-8, got '\udcff'",

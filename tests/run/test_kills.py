@@ -171,7 +171,7 @@ def test_a_command_that_a_passed_signal_ends_has_its_number_as_code(machine: Mac
     done = ended(process)
     machine.assert_nothing_runs()
     assert done.code == 128 + number
-    assert done.err.startswith("\nSolvent · run sh-")
+    assert "\n\nSolvent · run sh-" in done.err
     assert f" · ended by {signal.Signals(done.code - 128).name} · " in done.err
 
 
