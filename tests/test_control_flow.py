@@ -1120,6 +1120,8 @@ def test_what_is_shown_at_a_prompt_is_short():
 
 
 def test_an_sdk_that_no_hook_sees_is_told_once(monkeypatch, caplog):
+    for name in solvent._budget._SDKS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "openai", sys)
     monkeypatch.setattr("solvent._budget._told", [])
     for _ in range(2):

@@ -77,7 +77,11 @@ def go(desk: Desk, ways: str, count: int, **limits: object) -> tuple[str, Counte
     return told["scope"], Counter(end.partition(" ")[0] for end in told["said"])
 
 
-@pytest.mark.parametrize("way", ALONE)
+# Beside all of them at once, which the next one shows, each takes as long.
+LONG = ("children", "hops", "pool", "programs")
+
+
+@pytest.mark.parametrize("way", [pytest.param(way, marks=pytest.mark.long) if way in LONG else way for way in ALONE])
 def test_of_64_calls_of_three_cents_33_pass_under_a_dollar(
     way: str, desk: Desk, fake: Fake, request: pytest.FixtureRequest
 ) -> None:
@@ -119,7 +123,10 @@ def test_a_call_of_a_child_that_is_killed_is_charged_in_full(desk: Desk, fake_pr
 
 
 # Fewer than 20 of all of them are refused, or the run would be ended for it.
-@pytest.mark.parametrize(("ways", "count"), [("curl", 0), ("programs", 16), ("threads,children,pool,node", 8)])
+@pytest.mark.parametrize(
+    ("ways", "count"),
+    [("curl", 0), pytest.param("programs", 16, marks=pytest.mark.long), ("threads,children,pool,node", 8)],
+)
 def test_in_a_run_what_a_budget_starts_is_held_to_it_and_to_the_run(
     ways: str, count: int, desk: Desk, fake: Fake, node_packages: Path
 ) -> None:
