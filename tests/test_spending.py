@@ -13,7 +13,7 @@ import pytest
 
 import solvent
 from solvent._runtime import PROCESS
-from solvent.errors import BudgetExceeded, DeadlinePassed, PriceUnknown, Unbounded
+from solvent.errors import BudgetExceeded, DeadlinePassed, OutcomeUnknown, PriceUnknown, Unbounded
 
 CENT = 10_000_000
 
@@ -351,3 +351,21 @@ def test_results_that_cannot_be_pickled_stay_behind():
         solvent.fan_out(work, range(2), concurrency=1)
     assert list(refused.value.results) == [0]
     assert pickle.loads(pickle.dumps(refused.value)).results == {}
+
+
+def test_a_reservation_of_which_nobody_heard_is_released_when_the_ledger_answers_again(monkeypatch):
+    with solvent.budget(usd=1) as budget:
+        ledger = PROCESS.runtime().ledger
+        do = ledger.do
+
+        def answers_in_vain(operation):
+            do(operation)
+            raise OutcomeUnknown(ledger=ledger.store.url, id="", reason="the line was cut")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(ledger, "do", answers_in_vain)
+            with pytest.raises(OutcomeUnknown), solvent.call("gpu", usd="0.50"):
+                raise AssertionError("it is begun")
+        assert budget.remaining() == 50 * CENT
+        PROCESS.runtime().guard.drain()
+        assert budget.remaining() == 100 * CENT
