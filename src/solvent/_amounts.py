@@ -137,11 +137,13 @@ def nanodollars(dollars: str | int | float | Decimal, *, name: str = "amount") -
     amount = _decimal(name, dollars)
     if amount > Decimal(AMOUNT_MAX).scaleb(-9):
         raise ValueError(f"{name} must be at most {show_dollars(AMOUNT_MAX)}, got {dollars!r}")
-    # A fraction, for a decimal product is rounded; but not of a number whose fraction would fill the memory.
-    exact = Fraction(amount) * NANODOLLARS_PER_DOLLAR if not amount or amount.adjusted() >= -9 else None
-    if exact is None or exact.denominator != 1:
+    exact, rest = 0, 1
+    if not amount or amount.adjusted() >= -9:  # The ratio of a finer one would fill the memory.
+        above, below = amount.as_integer_ratio()  # Not a decimal product, which is rounded.
+        exact, rest = divmod(above * NANODOLLARS_PER_DOLLAR, below)
+    if rest:
         raise ValueError(f"{name} must be in whole nanodollars (nine decimals), got {dollars!r}")
-    return Nanodollars(exact.numerator)
+    return Nanodollars(exact)
 
 
 def count(value: str | int, *, name: str = "count") -> int:
