@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from solvent._limits import Scope
 from solvent._outer import Opened, Outer
 from solvent._runtime import PROCESS, Runtime
+from solvent.errors import SolventError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +44,10 @@ class Block:
         is_open: It was entered and not left.
         was_in_open: So was the one around it, when this one was made.
         frame: Of the function that the block stands in, while it is open.
+        runs: What of a framework runs in it, its agent or tool; ``None`` for a block of the program's own.
+        refusal: Of the last call in it, where that was refused.
+        stopped: A refusal that ended what runs in it; it makes no call any more.
+        raised: What one of its tools raised last.
     """
 
     def __init__(
@@ -71,6 +76,10 @@ class Block:
         self.is_open = False
         self.was_in_open = outer is not None and outer.is_open
         self.frame: FrameType | None = None
+        self.runs: object = None
+        self.refusal: SolventError | None = None
+        self.stopped: SolventError | None = None
+        self.raised: BaseException | None = None
 
     @property
     def runtime(self) -> Runtime:

@@ -22,7 +22,7 @@ class Opens(AbstractContextManager[Any, bool | None], AbstractAsyncContextManage
     """
 
 
-def wrapped(function: Callable[P, T], fresh: Callable[[], Opens]) -> Callable[P, T]:
+def wrapped(function: Callable[P, T], fresh: Callable[[], Opens], like: FunctionKind | None = None) -> Callable[P, T]:
     """
     The function, run in a block of its own each time: plain, a coroutine, a generator or an asynchronous generator.
 
@@ -31,9 +31,10 @@ def wrapped(function: Callable[P, T], fresh: Callable[[], Opens]) -> Callable[P,
 
     Args:
         fresh: Makes a block that nobody has entered.
+        like: How it is called, where its definition does not tell.
     """
     wrap = {"async generator": _async_generator, "coroutine": _coroutine, "generator": _generator, "plain": _plain}
-    return wrap[kind_of(function)](function, fresh)
+    return wrap[like or kind_of(function)](function, fresh)
 
 
 def kind_of(function: Callable[..., object]) -> FunctionKind:

@@ -27,6 +27,7 @@ from solvent.instrument._above import above
 from solvent.instrument._deadlines import has_loop
 from solvent.instrument._hosts import Target
 from solvent.instrument._lost import tell_lost
+from solvent.instrument._naming import check_runs, tell
 from solvent.instrument._relay import Relay
 from solvent.wire import FORMATS, Asked, at_path
 from solvent.wire._call import Call, Reader, Reading, WireFormat
@@ -303,6 +304,7 @@ class GuardedCall:
         if refusal is not None:
             raise refusal
         self._place = current_place()
+        check_runs(self._place.block)
         self._place.runtime.keep_alive()
         if self._place.retry > self._call.retry:
             self._call = replace(self._call, retry=self._place.retry)
@@ -343,11 +345,12 @@ class GuardedCall:
         self.body, self.path, self.deadline = admission.body, admission.path, admission.deadline
         self._tell(None)  # An attempt before may have been held, and this one is not.
 
-    @staticmethod
-    def _tell(refusal: SolventError | None) -> None:
+    def _tell(self, refusal: SolventError | None) -> None:
         known = above()
         if known is not None:
             known.tell(refusal)
+        if self._place is not None:
+            tell(self._place.block, refusal)
 
     def refused(self, error: SolventError) -> Refused:
         """

@@ -1,0 +1,229 @@
+"""
+Frameworks lend names: what one of them runs as an agent or a tool is a scope of that name, without a line of code.
+
+Calls are held to budgets below, where they leave the process; nothing here decides whether one may be made. A refusal
+that a framework swallows or wraps ends its run all the same, and comes out of it as itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal
+
+from solvent._block import Block, innermost
+from solvent._budget import Budget
+from solvent._ladder import CALL
+from solvent._limits import SEGMENT_BYTES_MAX, SEGMENTS_MAX, Scope
+from solvent._opened import Wanted
+from solvent._wrapping import FunctionKind, kind_of, wrapped
+from solvent.errors import BudgetExceeded, SolventError
+from solvent.instrument._hooks import Wrapper
+
+Kind = Literal["agent", "step", "tool"]
+# From what owns the function, its arguments by place and by name: a name, or nothing where it has none.
+NameOf = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], object]
+
+_log = logging.getLogger("solvent")
+
+
+def runs(kind: Kind, name_of: NameOf, *, like: FunctionKind | None = None, swallows: bool = False) -> Wrapper:
+    """
+    A wrapper for a function of a framework that runs an agent, a step or a tool.
+
+    What is run again by the same object inside itself, such as by a synchronous face of an asynchronous function, is
+    one run.
+
+    Args:
+        like: How it is called, where its definition does not tell: a plain function may return a coroutine.
+        swallows: It returns an answer also where its last call was refused.
+    """
+
+    def call(function: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        found = innermost()
+        name = None if _is_run_by(found, owner) else _name(name_of, function, owner, args, kwargs)
+        if name is None or (found is not None and len(found.scope.parts) >= SEGMENTS_MAX):
+            return function(*args, **kwargs)
+        wanted = Wanted(
+            name=name, kind="agent" if kind == "agent" else "step", begins="tool" if kind == "tool" else "code"
+        )
+        if (like or kind_of(function)) == "plain":
+            with _Running(wanted, owner, kind, swallows):
+                return function(*args, **kwargs)
+        return wrapped(function, lambda: _Running(wanted, owner, kind, swallows), like)(*args, **kwargs)
+
+    return call
+
+
+def tell(block: Block | None, refusal: SolventError | None) -> None:
+    """
+    The last call that was made in a block was refused, or was not: those around it that its limit is for know it too.
+    """
+    is_here = True  # Until the agent that made the call.
+    while block is not None:
+        if refusal is None or is_here or _is_of(refusal, block):
+            block.refusal = refusal
+        is_here = is_here and block.scope.parts[-1][0] != "agent"
+        block = block.outer
+
+
+def check_runs(block: Block | None) -> None:
+    """
+    Raises:
+        BudgetExceeded: What a framework runs here was ended by it before.
+    """
+    while block is not None:
+        if block.stopped is not None:
+            raise block.stopped
+        block = block.outer
+
+
+class _Running:
+    """
+    While a framework runs something that has a name.
+    """
+
+    def __init__(self, wanted: Wanted, owner: object, kind: Kind, swallows: bool) -> None:
+        self._budget = Budget(wanted)
+        self._owner = owner
+        self._kind = kind
+        self._swallows = swallows
+        self._outer: Block | None = None
+        self._block: Block | None = None
+
+    def __enter__(self) -> None:
+        with self._beginning():
+            self._budget.__enter__()
+
+    async def __aenter__(self) -> None:
+        with self._beginning():
+            await self._budget.__aenter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._block is not None:
+            self._budget.__exit__(kind, error, traceback)
+            self._end(self._block, error)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._block is not None:
+            await self._budget.__aexit__(kind, error, traceback)
+            self._end(self._block, error)
+
+    @contextmanager
+    def _beginning(self) -> Iterator[None]:
+        self._outer = innermost()
+        check_runs(self._outer)
+        try:
+            yield
+        except BudgetExceeded as refusal:
+            self._stop(refusal)
+            raise
+        except SolventError as error:  # The calls in it are refused for that, if it makes any.
+            _log.warning("what runs as %s has no scope of its own: %s", self._budget.scope, error)
+            return
+        self._block = innermost()
+        assert self._block is not None
+        self._block.runs = self._owner if self._owner is not None else self
+
+    def _end(self, block: Block, error: BaseException | None) -> None:
+        """
+        Raises:
+            SolventError: That which ended it, where something else comes out of it.
+        """
+        refusal = error if isinstance(error, SolventError) else None
+        if self._kind == "agent" and refusal is None:
+            refusal = self._hidden(block, error)
+        elif refusal is None and self._outer is not None:
+            self._outer.raised = error  # A tool's own error, whatever it made that of.
+        if refusal is None:
+            return
+        self._stop(refusal)
+        if refusal is not error:
+            raise refusal from None
+
+    def _hidden(self, block: Block, error: BaseException | None) -> SolventError | None:
+        """
+        The refusal that a framework made an error of, or nothing.
+        """
+        if error is not None and not isinstance(error, Exception):  # It was cancelled, or its generator closed.
+            return None
+        if error is None or block.stopped is not None:
+            return block.stopped or (block.refusal if self._swallows else None)
+        chain = _chain(error, block.raised)
+        found = [each for each in chain if isinstance(each, SolventError)]
+        return found[0] if found else None if block.raised in chain else block.refusal
+
+    def _stop(self, refusal: SolventError) -> None:
+        """
+        Let the agent around it make no more calls, where the limit is for that one as well. What stands between the two
+        is the framework's own code, which may make a tool's answer of any error; what a program's tool runs is not.
+        """
+        outer = self._outer
+        if outer is None or outer.runs is None or outer.scope.parts[-1][0] != "agent":
+            return
+        if isinstance(refusal, BudgetExceeded) and not refusal.held and _is_of(refusal, outer):
+            outer.stopped = refusal
+
+
+def _is_of(refusal: SolventError, block: Block) -> bool:
+    """
+    Whether it is for a limit of the block's scope or of one around it.
+    """
+    return (
+        isinstance(refusal, BudgetExceeded) and refusal.scope != CALL and block.scope.is_in(Scope.parse(refusal.scope))
+    )
+
+
+def _chain(error: BaseException, last: BaseException | None) -> list[BaseException]:
+    """
+    An error and what it was made of, in a group or one after the other; of ``last`` nothing more.
+    """
+    found: list[BaseException] = []
+    left = [error]
+    while left:
+        each = left.pop()
+        if each in found:
+            continue
+        found.append(each)
+        if each is not last:
+            left += [other for other in (each.__context__, each.__cause__) if other is not None]
+            left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return found
+
+
+def _is_run_by(block: Block | None, owner: object) -> bool:
+    return block is not None and owner is not None and block.runs is owner
+
+
+def _name(
+    name_of: NameOf, function: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str | None:
+    """
+    A name that a scope can have; ``None`` where there is none to be had.
+    """
+    try:
+        found = name_of(owner, args, kwargs)
+        text = " ".join(str(found).split()) if found is not None else ""
+        return _fitting(text) or None
+    except Exception as error:  # Whatever the framework changed: its run goes on.
+        _log.warning("%s runs without a name: %r", getattr(function, "__qualname__", function), error)
+        return None
+
+
+def _fitting(text: str) -> str:
+    """
+    As much of a text as a scope's name can hold.
+    """
+    text = text.encode("utf-8", "replace").decode()[:SEGMENT_BYTES_MAX]
+    while text:
+        try:
+            Scope((("step", text),))
+        except ValueError:
+            text = text[:-1]
+        else:
+            break
+    return text
