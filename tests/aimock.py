@@ -78,8 +78,14 @@ class Aimock:
         """
         Answer like this from now on, and forget what was heard.
         """
+        self.plays([fixture.told()])
+
+    def plays(self, fixtures: list[dict[str, Any]]) -> None:
+        """
+        Answer by these fixtures of its own from now on, the first of each that matches, and forget what was heard.
+        """
         self._control("DELETE", "fixtures")
-        self._control("POST", "fixtures", {"fixtures": [fixture.told()]})
+        self._control("POST", "fixtures", {"fixtures": fixtures})
         self._control("POST", "reset/journal", {})
 
     def heard(self) -> list[Heard]:
