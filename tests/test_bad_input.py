@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import solvent
+from solvent._own_file import own_file, shown
 from solvent.errors import (
     BudgetExceeded,
     LedgerCorrupt,
@@ -130,7 +131,8 @@ def test_a_model_without_a_price_is_refused_under_a_limit_in_dollars_before_the_
             raise AssertionError("it is made")
         assert "'gpt-4oo' has no price" in str(refused.value)
         assert "gpt-4o" in " ".join(refused.value.close)
-        assert "under `prices:` in your own solvent.yaml" in str(refused.value)
+        own = shown(own_file())
+        assert f"under `prices:` in your own policy, {own}, or in one that SOLVENT_POLICY names" in str(refused.value)
         assert budget.report().total.calls == 0
 
 

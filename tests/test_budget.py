@@ -5,6 +5,7 @@ Budgets as a program holds them: what is charged to them, how they nest, and who
 import asyncio
 import gc
 import multiprocessing
+import re
 import sys
 import threading
 import weakref
@@ -381,6 +382,19 @@ def test_a_ledger_of_its_own_keeps_its_account(tmp_path):
 def test_a_limit_that_is_none_is_an_error_that_names_it(limits, message):
     with pytest.raises(ValueError, match=message):
         solvent.budget("triage", **limits)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "message"),
+    [
+        (["gpt-5", "gpt-5-mni"], "of budget('triage'): expected a model that has a price, got gpt-5-mni; did you mean"),
+        (["gpt-5", "claude-sonnet-4-5"], "expected a model of the provider that serves gpt-5, got claude-sonnet-4-5"),
+    ],
+)
+def test_a_fallback_that_can_never_be_taken_is_refused_when_the_budget_opens(fallback, message):
+    with pytest.raises(solvent.SettingsError, match=re.escape(message)), solvent.budget("triage", fallback=fallback):
+        pass
+    assert solvent.current_budget() is None
 
 
 def test_limits_hold_as_long_as_somebody_has_the_budget_and_are_forgotten_then():

@@ -194,6 +194,12 @@ def test_a_limit_is_named_after_what_the_program_called():
     }
     for maker, budget in made.items():
         assert [limit.source for limit in budget.limits] == [f"{maker}('a')"]
+    for words, source in (
+        ({"run": "a"}, "budget(run='a')"),
+        ({"name": "a", "run": "b"}, "budget('a')"),
+        ({}, "budget()"),
+    ):
+        assert [limit.source for limit in solvent.budget(calls=0, **words).limits] == [source]
     with pytest.raises(BudgetExceeded, match=r"\(fan_out\('pages'\)\)"):
         solvent.fan_out(str, [1, 2], name="pages", branches=1)
 

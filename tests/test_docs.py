@@ -96,10 +96,22 @@ def test_commands_in_the_docs_are_ones_that_solvent_knows(path):
         command.make_context(name, rest)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "examples").rglob("*.md"))], ids=lambda path: path.name)
 def test_links_in_the_docs_lead_somewhere(path):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", path.read_text()):
+        found = path.parent / target if target else path
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found.read_text()), f"{target}#{anchor}"
+
+
+def anchors(text):
+    """
+    Of a page's headings: their words in small letters, with hyphens between them, and a number where they come again.
+    """
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = [heading.lower() for heading in re.findall(r"^#+ (.+)$", prose, flags=re.M)]
+    names = [re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings]
+    return {f"{name}-{again}" if (again := names[:at].count(name)) else name for at, name in enumerate(names)}
 
 
 def test_every_format_has_its_line_with_its_paths():

@@ -2,6 +2,7 @@
 The guide about other processes and services: its programs run, with real ones of both, and print what is shown.
 """
 
+import ast
 import os
 import re
 import sys
@@ -17,12 +18,6 @@ import solvent
 from solvent._runtime import PROCESS
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guides" / "carriers.md"
-NODE = """
-const headers = { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
-const body = JSON.stringify({ model: "gpt-5-mini", input: "Name a lake.", max_output_tokens: 800 });
-const reply = await fetch(`${process.env.OPENAI_BASE_URL}/responses`, { method: "POST", headers, body });
-if (reply.status !== 200) process.exit(1);
-"""
 
 
 @pytest.mark.slow
@@ -30,10 +25,11 @@ def test_the_programs_of_the_guide_print_what_is_shown(monkeypatch, tmp_path, fa
     found("node")
     text = GUIDE.read_text()
     fake = fake_provider(Answer(output_tokens=500))
-    (tmp_path / "agent.mjs").write_text(NODE)
-    for program, _ in programs(text):
-        if named := re.match(r"# (\w+\.py)\b", program):
+    shown = [program for program, _ in programs(text)] + re.findall(r"^```js\n(.*?)^```", text, flags=re.M | re.S)
+    for program in shown:
+        if named := re.match(r"(?:#|//) (\w+\.(?:py|mjs))\b", program):
             (tmp_path / named[1]).write_text(program)
+    assert (tmp_path / "agent.mjs").exists()
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("SOLVENT_GATEWAY", "SOLVENT_POLICY", "SOLVENT_SCOPE"):
@@ -52,3 +48,17 @@ def test_the_programs_of_the_guide_print_what_is_shown(monkeypatch, tmp_path, fa
         solvent.uninstall()
         PROCESS.close()
     assert len(fake.seen) == 11
+
+
+def test_what_the_programs_import_is_what_the_guide_has_installed():
+    text = GUIDE.read_text()
+    (installed,) = re.findall(r"`pip install \. (.*?)`", text)
+    own = {named[1] for program, _ in programs(text) if (named := re.match(r"# (\w+)\.py\b", program))}
+    imported = {
+        name.partition(".")[0]
+        for program, _ in programs(text)
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert set(installed.split()) == (imported - own - {"solvent"} - sys.stdlib_module_names) | {"uvicorn"}

@@ -26,7 +26,9 @@ def test_partial_enforcement_has_its_rule():
 @pytest.mark.slow
 def test_what_the_page_shows_is_what_is_printed(monkeypatch):
     monkeypatch.chdir(PAGE.parent.parent.parent)
-    (shown,) = re.findall(r"^```text\n(Solvent check.*?)  ⋮\n```", PAGE.read_text(), flags=re.M | re.S)
+    pattern = r"^```\n\$ solvent (.*)\n```\n\n```text\n(Solvent check[^`]*?)  ⋮\n```"
+    shown = re.findall(pattern, PAGE.read_text(), flags=re.M)
 
-    done = CliRunner().invoke(app, ["check", "examples/solvent.yaml"], env={"COLUMNS": "80"})
-    assert done.stdout.startswith(shown)
+    assert len(shown) == PAGE.read_text().count("\n$ solvent check ") == 2
+    for words, text in shown:
+        assert CliRunner().invoke(app, words.split(), env={"COLUMNS": "80"}).stdout.startswith(text)

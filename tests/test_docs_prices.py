@@ -21,6 +21,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "prices.md"
 @pytest.mark.slow
 def test_the_examples_print_what_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_config_path", lambda name: tmp_path / ".config" / name)
     monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "data" / name))
     newest_card.cache_clear()
     text, names = PAGE.read_text(), {}

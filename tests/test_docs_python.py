@@ -5,6 +5,7 @@ entry.
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -60,6 +61,25 @@ def ask(**more):
 @pytest.mark.usefixtures("led")
 def test_the_programs_of_a_page_print_what_is_shown(page):
     run_programs(page.read_text())
+
+
+@pytest.mark.usefixtures("led")
+def test_a_run_that_a_guide_names_goes_on_when_the_program_runs_again(capsys):
+    named = {'run="triage-of-monday"': GUIDE, 'run="support"': CONTROL_FLOW}
+    (monday, support) = (
+        program for name, page in named.items() for program, _ in programs(page.read_text()) if name in program
+    )
+    solvent.install()
+    names = {"ask": lambda question: ask(input=question), "solvent": solvent}
+    for _ in range(2):
+        exec(monday, names)
+    first, second = map(int, capsys.readouterr().out.split())
+    assert second < first
+    exec(support, names)
+    capsys.readouterr()
+    with pytest.raises(solvent.BudgetExceeded, match=r"^run:support has \$0\.0015 left of \$0\.0035 per day"):
+        exec(support, names)
+    assert capsys.readouterr().out == ""
 
 
 def test_the_policy_of_the_guide_holds_whatever_the_code_says(led, monkeypatch):
@@ -194,7 +214,9 @@ def loop_detected(monkeypatch):
             ask()
 
 
-def price_unknown(_):
+def price_unknown(monkeypatch):
+    monkeypatch.setenv("HOME", os.getcwd())
+    monkeypatch.setattr("platformdirs.user_config_path", lambda name: Path.cwd() / ".config" / name)
     with solvent.budget("triage", usd=1):
         ask(model="gpt-5-mimi")
 

@@ -84,6 +84,12 @@ To go on: raise the limit (solvent.yaml:4).""",
 run:a has $0.01 left of $0.01; this call needs up to $0.1640, and $0.0105 with its output cut to 1,024 tokens.
 spent $0.00, reserved $0.00 (0 open).
 To go on: raise the limit.""",
+    BudgetExceeded(
+        scope="run:a", meter="usd", limit=2_000_000, spent=1_000_000, requested=1_002_000, output_tokens_affordable=490
+    ): """\
+run:a has $0.001000000 left of $0.0020; this call needs up to $0.001002000.
+spent $0.0010, reserved $0.00 (0 open).
+To go on: ask for at most 490 output tokens, or raise the limit.""",
     BudgetExceeded(scope="run:a", meter="output_tokens", limit=10, requested=1_024, output_tokens_least=1_024): """\
 run:a has 10 output tokens left of 10 output tokens; this call needs up to 1,024 output tokens with its output cut \
 to 1,024 tokens.
@@ -95,9 +101,9 @@ To go on: try again when an open call has ended, or raise the limit.""",
     BudgetExceeded(scope="call", meter="usd", limit=1_000_000, requested=1_600_000, source="solvent.yaml:3"): """\
 a call may need up to $0.0010; this call needs up to $0.0016.
 To go on: raise the limit (solvent.yaml:3).""",
-    PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5")): """\
+    PriceUnknown(model="gpt-9", close=("gpt-4", "gpt-5"), policy_file="~/.config/solvent/solvent.yaml"): """\
 'gpt-9' has no price, and a limit in dollars is in force. Known and close: gpt-4, gpt-5.
-To go on: give one under `prices:` in your own solvent.yaml (`solvent check` tells where) or in a policy that \
+To go on: give one under `prices:` in your own policy, ~/.config/solvent/solvent.yaml, or in one that \
 SOLVENT_POLICY names, or `solvent run` one with --price gpt-9=INPUT/OUTPUT (dollars per million tokens).""",
     Unbounded(part="the provider's tool web_search", meter="usd", remedy="cap its uses"): """\
 nothing bounds the provider's tool web_search, and a limit in dollars is in force.

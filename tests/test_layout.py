@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "solvent"
 
 # Each part may import those of the ranks below it, and its own.
 RANKS = (
-    ("_allowance", "_amounts", "_clock", "_courier", "_ids", "_plain", "_printable"),
+    ("_allowance", "_amounts", "_clock", "_courier", "_ids", "_own_file", "_plain", "_printable"),
     ("_limits",),
     ("_limits_in_code",),
     ("_refusal_history", "_refusal_text"),

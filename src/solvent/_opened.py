@@ -123,6 +123,8 @@ def open_block(budget: object, wanted: Wanted, gateway: Outer | None, outer: Blo
     else:
         runtime = outer.runtime if outer is not None else PROCESS.runtime(wanted.ledger)
         block = Block(budget, outer, _scope(wanted, name, outer), runtime, retry=wanted.retry)
+    if block.kept_by is not None:
+        block.kept_by.guard.limits.check_fallback(wanted.fallback, where=f"the fallback of budget({wanted.name!r})")
     if wanted.puts_in_force:
         block.own = Opened(
             scope=str(block.scope),

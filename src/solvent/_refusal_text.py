@@ -4,7 +4,7 @@ How a refusal by a limit is told: what is left, what the call needs, and how to 
 
 from datetime import datetime
 
-from solvent._amounts import show_seconds
+from solvent._amounts import exact_dollars, show_seconds
 from solvent._limits import show_amount
 
 
@@ -59,16 +59,25 @@ class RefusalText:
             need = "this call would be one more"
         elif self.meter == "tool_calls":
             need = "the replies so far asked for more"
-        return f"{self.scope} has {self._show(max(self.remaining, 0))} left of {self._show(self.limit)}{per}; {need}."
+        left = self._show_apart(max(self.remaining, 0))
+        return f"{self.scope} has {left} left of {self._show(self.limit)}{per}; {need}."
 
     def _show(self, amount: int) -> str:
         return show_amount(self.meter, amount)
+
+    def _show_apart(self, amount: int) -> str:
+        """
+        What is left or what is needed, with every decimal where the two would look alike.
+        """
+        left = max(self.remaining, 0)
+        is_alike = left != self.requested and self._show(left) == self._show(self.requested)
+        return f"${exact_dollars(amount)}" if is_alike and self.meter == "usd" else self._show(amount)
 
     def _need(self) -> str:
         """
         The most that the call can need: as it is written, and as it was shrunk, where it was.
         """
-        need = self._show(self.requested)
+        need = self._show_apart(self.requested)
         if self.output_tokens_least is not None:
             need += f" with its output cut to {self.output_tokens_least:,} tokens"
             if self.as_written is not None:

@@ -190,6 +190,7 @@ class Settings:
         self.reload.switch(on)
         for runtime in list(self._opened.values()):
             runtime.later(_nothing)  # It looks for what to do next, and finds that it is to look.
+            self._kept_looking(runtime)
 
     def look(self) -> None:
         """
@@ -233,7 +234,15 @@ class Settings:
             url = self._own_url() if ledger is None else spelled_out(ledger)
             if url not in self._opened:
                 self._opened[url] = _begun(url, self._policy(), self._inherited(url))
-            return self._opened[url]
+            return self._kept_looking(self._opened[url])
+
+    def _kept_looking(self, runtime: Runtime) -> Runtime:
+        """
+        Have its thread look for a changed policy, also before there is any call to keep alive.
+        """
+        if self.reload.is_on:
+            runtime.keep_alive()
+        return runtime
 
     def inherited_scope(self, ledger: str | None = None) -> Scope | None:
         """

@@ -89,9 +89,10 @@ def budget(
         depth=depth,
         seconds=seconds,
     )
+    called = repr(name) if name else f"run={run!r}" if run else ""
     wanted = Wanted(
         name=name or "",
-        limits=limits_of(given, source=f"budget({name!r})" if name else "budget()"),
+        limits=limits_of(given, source=f"budget({called})"),
         fallback=chain(fallback),
         wait_seconds=None if wait is None else _amounts.seconds(wait, name="wait"),
         alert=_shares(alert),

@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from solvent._amounts import show_seconds
+from solvent._own_file import own_file, shown
 from solvent._refusal_history import RefusalHistory
 from solvent._refusal_text import RefusalText
 
@@ -195,17 +196,25 @@ class DeadlinePassed(BudgetExceeded):
 class PriceUnknown(SolventError):
     """
     Raised before a call whose model has no price, under a limit in money.
+
+    Attributes:
+        what: The part of the price that is missing; empty where all of it is.
+        policy_file: The user's own policy, where a price may stand.
     """
 
     code = "price_unknown"
 
-    def __init__(self, *, model: str, provider: str = "", close: Sequence[str] = (), what: str = "") -> None:
-        super().__init__(model=model, provider=provider, close=tuple(close), what=what)
+    def __init__(
+        self, *, model: str, provider: str = "", close: Sequence[str] = (), what: str = "", policy_file: str = ""
+    ) -> None:
+        place = policy_file or shown(own_file())
+        super().__init__(model=model, provider=provider, close=tuple(close), what=what, policy_file=place)
 
     model: str
     provider: str
     close: tuple[str, ...]
     what: str
+    policy_file: str
 
     def message(self) -> str:
         what = f"the {self.what} of {self.model!r} has" if self.what else f"{self.model!r} has"
@@ -214,7 +223,7 @@ class PriceUnknown(SolventError):
         how = f"it as `{self.what.replace(' ', '_')}:` with the model's `input:` and `output:`" if is_audio else "one"
         flag = f", or `solvent run` one with --price {self.model}=INPUT/OUTPUT (dollars per million tokens)"
         said = f"{what} no price, and a limit in dollars is in force.{near}"
-        where = "in your own solvent.yaml (`solvent check` tells where) or in a policy that SOLVENT_POLICY names"
+        where = f"in your own policy, {self.policy_file}, or in one that SOLVENT_POLICY names"
         return f"{said}\nTo go on: give {how} under `prices:` {where}{'' if is_audio else flag}."
 
 

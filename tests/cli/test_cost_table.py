@@ -52,6 +52,12 @@ def test_a_row_says_that_its_cost_is_an_estimate_and_why(response, remark):
     assert not told(EXCHANGE)[1].endswith(remark)
 
 
+def test_a_row_without_a_response_says_so():
+    (_, line) = told({**EXCHANGE, "response": None})
+
+    assert line.endswith("$0.000075        unanswered: there is no response in it")
+
+
 def test_a_cut_stream_is_an_estimate():
     exchange = {**EXCHANGE, "request": {**REQUEST, "stream": True}, "sse": 'data: {"choices": []}\n\n'}
     assert told({**exchange, "response": None})[1].endswith("estimated: cut")

@@ -46,6 +46,20 @@ def test_a_top_up_lets_a_call_pass_that_was_refused(ledger: Shell) -> None:
     assert (last["kind"], last["id"], last["reason"]) == ("top_up", "k1", "two more files")
 
 
+def test_a_top_up_of_what_no_limit_holds_says_so(ledger: Shell) -> None:
+    ledger.reserve("a", RUN, CENT, None)
+    words = ("top-up", "run:triage", "usd", "1")
+    without = "spent $0.04, reserved $0.01; limit in force: none, for the last call came without one"
+
+    _, before, after, _ = ledger.said(*words).splitlines()
+
+    assert before == f"before: {without}"
+    assert after == f"after:  {without}; the $1.00 top-up adds to one that comes"
+    ledger.reserve("b", RUN, CENT, 5 * CENT)
+    assert ledger.said(*words).splitlines()[2].endswith("limit in force: the caller's + $2.00 top-up")
+    assert ledger.said("set-limit", "run:triage", "usd", "2").splitlines()[2].endswith("$2.00 top-up = $4.00")
+
+
 def test_the_same_top_up_again_is_counted_once(ledger: Shell) -> None:
     words = ("top-up", "run:triage", "usd", "1.50", "--id", "k1")
     assert ledger.json(*words)["changed"] is True

@@ -83,6 +83,15 @@ OTHER_LEDGER = "name another with --ledger or SOLVENT_LEDGER."
             "Invalid value for '--keys': Value error, 'other' is not one of 'swap', 'pass'.",
         ),
         (("--no-such-option", *SPEAKS), "No such option: --no-such-option"),
+        (
+            ("--branches=4", *SPEAKS),
+            "No such option: --branches; a policy limits branches, by an entry such as run:*: {branches: 64}",
+        ),
+        (
+            ("--depth", "3", *SPEAKS),
+            "No such option: --depth; a policy limits the depth, by an entry such as run:*: {depth: 5}",
+        ),
+        (("--seconds", "3", *SPEAKS), "No such option: --seconds; it is --time"),
     ],
 )
 def test_a_word_that_says_nothing_clear_is_a_usage_error(
@@ -95,7 +104,11 @@ def test_a_word_that_says_nothing_clear_is_a_usage_error(
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (None, ": expected a policy file that can be read, got No such file or directory"),
+        (
+            None,
+            ": expected a policy file that can be read, got an error: No such file or directory\n"
+            "To go on: name one that can be read.",
+        ),
         ("budgets: [", ":1: expected a value, got the file's end"),
         ("", ": expected settings such as `budgets:`, got an empty file"),
         ("budgets:\n\trun:*: {usd: 1}", ":2: expected spaces, got a tab"),
@@ -227,7 +240,7 @@ def test_a_model_without_a_price_is_refused_under_a_limit_in_dollars(machine: Ma
     knocked = knock(machine, request(), options=("--usd", "1", "--name", "x"))
     headline = "'m' has no price, and a limit in dollars is in force."
     way = (
-        "give one under `prices:` in your own solvent.yaml (`solvent check` tells where) or in a policy that "
+        "give one under `prices:` in your own policy, ~/.config/solvent/solvent.yaml, or in one that "
         "SOLVENT_POLICY names, or `solvent run` one with --price m=INPUT/OUTPUT (dollars per million tokens)."
     )
     assert knocked.status() == 402

@@ -66,6 +66,7 @@ def test_a_soft_limit_refuses_nothing_and_is_in_the_report(desk: Desk, fake_prov
     assert (len(fake.bill), ran.refused) == (8, 0)
     assert ran.report["rungs"] == {"warn usd": 5}
     assert "5 passed the limit of usd (warn)" in desk.solvent("report").stdout
+    assert ran.stderr.count("solvent: passed: ") == 1  # The first time, and the report counts them.
     assert billed(fake) == 24 * DOLLAR // 100
 
 

@@ -123,6 +123,21 @@ def test_calls_are_held_to_what_the_file_says_now(server, told):
     assert 'solvent.yaml:3: budgets."run:*".calls: expected an amount per minute' in warned[1]
 
 
+def test_the_first_call_of_a_budget_is_held_to_what_the_file_says_by_then(server):
+    solvent.install(reload=True)
+    with solvent.budget("server"):
+        server.edit(f"{PRICE}budgets: {{run:*: {{calls: 0}}}}")
+        assert server.calls(1) == 0
+
+
+def test_a_process_that_was_at_work_before_begins_to_look(server):
+    solvent.install()
+    with solvent.budget("server"):
+        solvent.install(reload=True)
+        server.edit(f"{PRICE}budgets: {{run:*: {{calls: 0}}}}")
+        assert server.calls(1) == 0
+
+
 def test_calls_stay_in_the_books_that_the_process_began_with(server):
     solvent.install(reload=True)
     with solvent.budget("server") as budget:

@@ -92,7 +92,7 @@ WAYS = {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("way", WAYS)
-def test_a_websocket_to_a_provider_is_told_once_a_host(way, guarded, listener):
+def test_a_websocket_to_a_provider_is_told_once_a_host(way, guarded, listener, caplog):
     port, received = listener
     for _ in range(2):
         with pytest.raises(Exception) as failed:  # noqa: PT011  # The other end only listens.
@@ -100,18 +100,20 @@ def test_a_websocket_to_a_provider_is_told_once_a_host(way, guarded, listener):
         assert not isinstance(failed.value, solvent.SolventError)
     assert len([request for request in received if b"/v1/realtime" in request]) >= 2  # aiohttp tries twice.
     assert guarded.events == [TransportOpened(transport="websocket", host=HOST, refused=False)]
+    assert caplog.messages == [f"the websocket to {HOST} is held to no budget"]
     assert transports.seen() == [("websocket", HOST)]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("way", WAYS)
-def test_strict_mode_refuses_a_websocket_before_anything_is_asked(way, guarded, listener):
+def test_strict_mode_refuses_a_websocket_before_anything_is_asked(way, guarded, listener, caplog):
     port, received = listener
     solvent.install(strict=True)
     with pytest.raises(solvent.Unbounded, match=f"over websocket to {HOST} has no bound, and strict mode"):
         asyncio.run(WAYS[way](port))
     assert not any(b"/v1/realtime" in request for request in received)
     assert guarded.events == [TransportOpened(transport="websocket", host=HOST, refused=True)]
+    assert caplog.messages == [f"the websocket to {HOST} is refused, for no budget would hold what passes over it"]
 
 
 @pytest.mark.usefixtures("guarded")

@@ -137,7 +137,7 @@ def test_what_may_be_spent_while_the_ledger_is_away_is_read(read):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SettingsError, match="expected a policy file that can be read, got No such file"):
+    with pytest.raises(SettingsError, match="expected a policy file that can be read, got an error: No such file"):
         read_policy(tmp_path / "solvent.yaml")
 
 

@@ -92,7 +92,7 @@ def test_a_file_that_may_still_be_written_is_left_until_it_is_whole(watched):
 def test_a_file_in_force_that_is_gone_lifts_nothing(watched):
     watched.current = watched.look()
     watched.path.unlink()
-    with pytest.raises(SettingsError, match="expected a policy file that can be read, got No such file"):
+    with pytest.raises(SettingsError, match="expected a policy file that can be read, got an error: No such file"):
         watched.look()
     assert watched.look() is None
     watched.write("wait: 2s")

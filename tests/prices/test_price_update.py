@@ -213,7 +213,9 @@ def test_a_package_that_cannot_be_imported_is_told_from_data_that_cannot_be_read
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path, into):  # noqa: ARG001
-    with pytest.raises(SettingsError, match=r"nothing\.json: expected a file that can be read, got No such file"):
+    with pytest.raises(
+        SettingsError, match=r"nothing\.json: expected a file that can be read, got an error: No such file"
+    ):
         update(tmp_path / "nothing.json")
 
 

@@ -182,7 +182,7 @@ def test_a_run_without_calls_says_so() -> None:
 
     assert render(report, width=80, color=False) == (
         "\nSolvent · run triage · exited with 0 · 1.0 s\n"
-        "\n  no model call was made (OPENAI_BASE_URL or solvent.install() leads calls here)\n"
+        "\n  no model call was seen (calls to an address in its own code go past)\n"
         "\n  see it again: solvent report --run triage\n"
     )
 
@@ -191,14 +191,14 @@ def test_a_run_without_calls_says_so() -> None:
 def test_a_command_that_did_not_run_is_told_no_way_for_its_calls(reason: str) -> None:
     report = Report(scope="run:a", openings=1, ended=SECOND, exit_reason=reason, exit_code=127, is_command=True)
 
-    assert "\n  no model call was made\n" in render(report, width=80, color=False)
+    assert "\n  no model call was seen\n" in render(report, width=80, color=False)
 
 
 @pytest.mark.parametrize(
     ("is_hooked", "said"),
     [
-        (True, "no model call was made"),
-        (False, "no model call was made (solvent.install() leads calls here)"),
+        (True, "no model call was seen"),
+        (False, "no model call was seen (without solvent.install() calls go past it)"),
     ],
 )
 def test_a_block_without_calls_is_told_of_install_where_there_was_none(is_hooked: bool, said: str) -> None:
@@ -287,7 +287,7 @@ def test_limits_that_only_tell_and_those_without_an_account_are_shown() -> None:
         "  also in force: 8 calls at a time · $0.25 a call\n"
         "    8,000 output tokens a call (log) · depth 5 · time 1.5 s\n"
         "    org:acme time 10 min\n"
-        "\n  no model call was made\n"
+        "\n  no model call was seen\n"
         "\n  2 passed the limit of usd (warn)\n"
         "\n  see it again: solvent report --run triage\n"
     )

@@ -1,8 +1,9 @@
 import pytest
 
-from solvent._limits import Limit
+from solvent._carrier import Carrier
+from solvent._limits import Limit, Scope
 from solvent.policy import Policy
-from solvent.run._settings import RunSettings, notices, scope_of_run
+from solvent.run._settings import RunSettings, notices, scope_of_run, unlimited
 
 
 @pytest.mark.parametrize(
@@ -47,10 +48,10 @@ def test_a_run_belongs_to_nothing_else(owner, message):
         scope_of_run("x", ["python"], owner=owner)
 
 
-def settings(scope=None, *, limits=(), budgets=()):
-    policy = Policy(budgets=tuple((pattern, ONE) for pattern in budgets))
-    run = scope_of_run("x", ["python"], owner=scope)
-    return RunSettings(command=["python"], scope=run, limits=limits, ledger="memory://", policy=policy)
+def settings(scope=None, *, name="x", limits=(), budgets=(), **more):
+    policy = Policy(budgets=tuple((pattern, ONE) for pattern in budgets), call=more.pop("call", ()))
+    run = scope_of_run(name, ["python"], owner=scope)
+    return RunSettings(command=["python"], scope=run, limits=limits, ledger="memory://", policy=policy, **more)
 
 
 ONE = Limit(meter="calls", amount=1, source="--calls")
@@ -75,3 +76,50 @@ def test_what_leads_past_a_run_is_told_where_it_has_limits():
     (told,) = notices(settings(limits=(ONE,)), environ)
     assert told.startswith("with AZURE_OPENAI_API_KEY, CLAUDE_CODE_USE_BEDROCK the program can call providers past")
     assert notices(settings(), environ) == []
+
+
+ANY = "an entry such as run:*"
+
+
+@pytest.mark.parametrize(
+    ("budgets", "what", "entry"),
+    [
+        (("run:nightly", "org:acme"), "nothing", ANY),
+        (("team:b/agent:*", "run:nightly-*/step:x"), "nothing", ANY),
+        (("run:triage",), "nothing", "run:triage-* for run:triage"),
+        (("run:tri", "run:x"), "nothing", "run:tri* for run:tri"),
+        (("team:a/run:triage",), "nothing", "team:a/run:triage-* for team:a/run:triage"),
+        (
+            ("agent:*", "team:a/run:triage-1/step:x", "team:b/step:y"),
+            "only agent:*, team:a/run:triage-1/step:x in it",
+            ANY,
+        ),
+        (("run:triage", "step:x"), "only step:x in it", "run:triage-* for run:triage"),
+    ],
+)
+def test_a_run_that_no_entry_of_the_policy_holds_is_told_the_one_that_was_meant(budgets, what, entry):
+    assert unlimited(settings("team:a", name="triage-1", budgets=budgets)) == (
+        f"{what} is limited: no entry of the policy is for team:a/run:triage-1; give --usd or --calls, or write {entry}"
+    )
+
+
+def test_a_run_without_a_policy_is_told_the_flags():
+    assert unlimited(settings()) == "nothing is limited: give --usd, --calls or a policy"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"budgets": ("run:*",)},
+        {"budgets": ("run:tri*",)},
+        {"budgets": ("run:triage-1",)},
+        {"budgets": ("team:a",)},
+        {"budgets": ("agent:*", "team:a/run:*")},
+        {"call": (ONE,)},
+        {"limits": (ONE,)},
+        {"time_seconds": 0.0},
+        {"inside": Carrier.of(Scope.parse("run:a"), {})},
+    ],
+)
+def test_a_run_that_something_limits_is_told_nothing(given):
+    assert unlimited(settings("team:a", name="triage-1", **given)) is None

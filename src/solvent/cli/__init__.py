@@ -16,7 +16,7 @@ from solvent.cli.check import check
 from solvent.cli.doctor import doctor
 from solvent.cli.exchanges import cost, estimate
 from solvent.cli.report import report
-from solvent.cli.run import run
+from solvent.cli.run import RunCommand, run
 
 app = typer.Typer(
     name="solvent",
@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 # Words after the command are the command's own, options among them.
-app.command(context_settings={"allow_interspersed_args": False})(run)
+app.command(cls=RunCommand, context_settings={"allow_interspersed_args": False})(run)
 app.command(
     context_settings={"allow_interspersed_args": False},
     short_help="Tell what solvent.install() holds to budgets, and what not.",

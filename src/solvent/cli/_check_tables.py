@@ -9,12 +9,12 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from solvent._own_file import shown as shown_path
 from solvent.cli._tables import fitted, terminal_width
 from solvent.policy import Policy
 from solvent.policy._contradictions import Finding
 from solvent.policy._coverage import LAYERS, Cell, Hole, Layer, Type, together
 from solvent.policy._explain import Applied, Explained, State
-from solvent.policy._find import shown as shown_path
 from solvent.policy._outranked import limits_of
 from solvent.policy._words import shown
 from solvent.report._pen import Pen

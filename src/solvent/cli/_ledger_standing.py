@@ -3,8 +3,10 @@ How an account stands: what is in it, and the limits that are kept in the ledger
 """
 
 import difflib
+from collections import deque
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent._amounts import AMOUNT_MAX
 from solvent._limits import CHECKED_METERS, show_amount
@@ -21,11 +23,13 @@ class Standing(Struct, frozen=True, kw_only=True):
         balance: Its ``limit`` is the one that was set in the ledger, with all top-ups; ``None`` without a set one.
         limit_set: The limit that was set in the ledger in place of those that come with calls.
         topped_up: The top-ups of the present window.
+        is_limited: Whether calls bring a limit of their own, by the last one that did or did not.
     """
 
     balance: Balance
     limit_set: int | None = None
     topped_up: int = 0
+    is_limited: bool = True
 
     @property
     def account(self) -> Account:
@@ -54,7 +58,16 @@ class Standing(Struct, frozen=True, kw_only=True):
         """
         ``spent $2.00, reserved $0.00; limit in force: the caller's + $1.50 top-up``.
         """
+        spent, reserved = (
+            show_amount(self.account.meter, part) for part in (self.balance.spent, self.balance.reserved)
+        )
+        return f"spent {spent}, reserved {reserved}; limit in force: {self._limit_in_words()}"
+
+    def _limit_in_words(self) -> str:
         meter, balance = self.account.meter, self.balance
+        if self.limit_set is None and not self.is_limited:
+            adds = f"; the {show_amount(meter, self.topped_up)} top-up adds to one that comes" if self.topped_up else ""
+            return f"none, for the last call came without one{adds}"
         own = "the caller's" if self.limit_set is None else f"{show_amount(meter, self.limit_set)} set here"
         more = f" + {show_amount(meter, self.topped_up)} top-up" if self.topped_up else ""
         total = f" = {show_amount(meter, balance.limit)}" if more and balance.limit is not None else ""
@@ -62,8 +75,7 @@ class Standing(Struct, frozen=True, kw_only=True):
             more, total = " (top-ups do not count on it)", ""
         elif self.limit_set is not None and balance.limit != self.limit_set + self.topped_up:
             total += ", capped"
-        spent, reserved = (show_amount(meter, amount) for amount in (balance.spent, balance.reserved))
-        return f"spent {spent}, reserved {reserved}; limit in force: {own}{more}{total}"
+        return f"{own}{more}{total}"
 
     def to_json(self) -> Json:
         return {
@@ -105,7 +117,17 @@ def standing(store: Store, account: Account) -> Standing:
     One account; nothing is in it when the ledger does not know it.
     """
     found = (one for one in standings(store, account.scope) if one.account == account)
-    return next(found, Standing(balance=Balance(account=account)))
+    return replace(next(found, Standing(balance=Balance(account=account))), is_limited=_is_limited(store, account))
+
+
+def _is_limited(store: Store, account: Account) -> bool:
+    """
+    Whether the last call in an account brought a limit; what the first one will bring is not known.
+    """
+    entries = (entry for entry in store.entries(scope=account.scope) if entry.kind in ("open", "refuse", "reserve"))
+    limits = (posting.limit for entry in entries for posting in entry.postings if posting.account == account)
+    last = deque(limits, maxlen=1)
+    return not last or last[0] is not None
 
 
 def last_seq(store: Store) -> int:

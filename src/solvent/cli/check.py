@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from solvent._limits import Scope
+from solvent._own_file import shown
 from solvent.cli._common import EXIT_FAILED, EXIT_LEDGER, fail
 from solvent.errors import SolventError
 from solvent.policy import Policy
-from solvent.policy._find import VARIABLE, PolicyFiles, shown
+from solvent.policy._find import VARIABLE, PolicyFiles
 
 if TYPE_CHECKING:
     from solvent.cli._check_tables import Findings

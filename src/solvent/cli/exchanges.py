@@ -169,12 +169,17 @@ def _cost_table(found: Sequence[Assessment], width: int | None) -> list[str]:
         counts = [usage.input_tokens, usage.cache_read_tokens, usage.output_tokens] if usage else [None] * 3
         held = {True: "yes", False: "NO", None: ""}[one.bound_held]
         amounts = [_money(one.cost_nanodollars), _money(_most(one))]
-        remark = f"estimated: {one.estimated.replace('_', ' ')}" if one.estimated else _first_note(one)
-        rows.append([*_names(one), *map(_count, counts), *amounts, held, remark])
+        rows.append([*_names(one), *map(_count, counts), *amounts, held, _remark(one)])
     lines = fitted(rows, right=(2, 3, 4, 5, 6), least=(3, 0, 6), width=width)
     if len(found) > 1:
         lines += ["", *wrapped(_sum(found), width)]
     return lines
+
+
+def _remark(one: Assessment) -> str:
+    if _way(one) == "unanswered":
+        return "unanswered: there is no response in it"
+    return f"estimated: {one.estimated.replace('_', ' ')}" if one.estimated else _first_note(one)
 
 
 def _sum(found: Sequence[Assessment]) -> str:

@@ -2,6 +2,7 @@
 ``solvent run``: one command, held to a budget.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from msgspec.structs import replace
+from typer.core import TyperCommand
 
 from solvent import _amounts
 from solvent._limits import Limit, Meter
@@ -20,7 +22,7 @@ from solvent.cli._settings import policy_of, usage
 from solvent.errors import SolventError
 from solvent.policy import Policy
 from solvent.policy._find import VARIABLE, told_files
-from solvent.run._settings import RunSettings, notices, scope_of_run
+from solvent.run._settings import RunSettings, notices, scope_of_run, unlimited
 from solvent.stores import default_url
 
 if TYPE_CHECKING:
@@ -29,6 +31,28 @@ if TYPE_CHECKING:
     from solvent.stores._batcher import Ledger
 
 STANDARD_OUTPUT = Path("-")
+
+
+class RunCommand(TyperCommand):
+    """
+    ``run``, which knows the limits that have no flag.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # The class of typer's contexts is private.
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # And so is that of its errors.
+            flag = getattr(error, "option_name", "")
+            if flag in _WITHOUT_FLAG:
+                vars(error).update(message=f"No such option: {flag}; {_WITHOUT_FLAG[flag]}", possibilities=None)
+            raise
+
+
+_WITHOUT_FLAG = {
+    "--branches": "a policy limits branches, by an entry such as run:*: {branches: 64}",
+    "--depth": "a policy limits the depth, by an entry such as run:*: {depth: 5}",
+    "--seconds": "it is --time",
+}
 
 
 def _option(panel: str, help: str, *names: str, metavar: str | None = None) -> Any:  # As typer types its options.
@@ -111,6 +135,7 @@ def run(
         "retries": retries,
         "parallel": parallel,
     }
+    _check_report(report)
     try:
         # Inside another run that one's policy holds.
         read = policy_of(policy, price) if outer_gateway(os.environ) is None else Policy()
@@ -157,6 +182,24 @@ def _print_dimly(text: str) -> None:
     print(pen.paint("dim", f"solvent: {text}"), file=sys.stderr)
 
 
+def _check_report(path: Path | None) -> None:
+    """
+    Whether the report can be written is asked before the program runs, and nothing is: a file of before stays as it is
+    until there is a report.
+    """
+    if path is None or path == STANDARD_OUTPUT:
+        return
+    folder, error = os.path.dirname(os.path.realpath(path)), 0
+    if os.path.isdir(path):
+        error = errno.EISDIR
+    elif not os.path.exists(path) and not os.path.isdir(folder):
+        error = errno.ENOENT
+    elif not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        error = errno.EACCES
+    if error:
+        raise typer.BadParameter(f"{path} cannot be written: {os.strerror(error)}", param_hint="--report")
+
+
 def _limits(texts: Mapping[Meter, str | None]) -> list[Limit]:
     limits = []
     for meter, text in texts.items():
@@ -200,9 +243,9 @@ def _run(settings: RunSettings, environ: Mapping[str, str], *, refused: list[str
                 for notice in notices(settings, environ):
                     print(f"solvent: {notice}", file=sys.stderr)
             is_silent = settings.quiet or (settings.json and settings.report is None)
-            if not is_silent and not settings.is_limited:
-                _print_dimly("nothing is limited: give --usd, --calls or a policy")
-            live = _print_live if settings.live else None if is_silent else _print_alert
+            if not is_silent and (told := unlimited(settings)):
+                _print_dimly(told)
+            live = _print_live if settings.live else None if is_silent else _Alerts().hear
             ended = run_session(settings, ledger, environ, live=live)
         else:
             ended = run_nested(settings, ledger, environ, outer=outer)
@@ -259,11 +302,25 @@ def _write_report(settings: RunSettings, report: Any, stream: Any, write: Any, t
         )
 
 
-def _print_alert(event: "Event") -> None:
-    from solvent.events import ShareReached
+class _Alerts:
+    """
+    What is told of a run without ``--live``: shares of limits that are reached, and the first time that one is passed
+    which only warns.
+    """
 
-    if isinstance(event, ShareReached):
-        _print_live(event)
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str, str]] = set()
+
+    def hear(self, event: "Event") -> None:
+        from solvent.events import LimitPassed, ShareReached
+
+        if isinstance(event, LimitPassed) and event.on_exceed == "warn":
+            limit = (event.error.scope, event.error.meter, event.error.window)
+            if limit not in self._told:
+                self._told.add(limit)
+                _print_live(event)
+        elif isinstance(event, ShareReached):
+            _print_live(event)
 
 
 def _print_live(event: "Event") -> None:

@@ -91,7 +91,8 @@ _POINTS: dict[str, tuple[str, str, Callable[..., str]]] = {
 
 
 def _tell(event: TransportOpened) -> None:
-    _log.warning("what passes over %s to %s is not held to any budget", event.transport, event.host)
+    what = "is refused, for no budget would hold what passes over it" if event.refused else "is held to no budget"
+    _log.warning("the %s to %s %s", event.transport, event.host, what)
     try:
         listeners = current_place().runtime.guard.listeners
     except SolventError:  # There is no ledger yet, and a connection that is only told of must not fail for it.

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from solvent._limits import PATH_METERS, SECOND_NS, Limit, OnExceed, Scope, matches
 from solvent.policy._alert import Alert
-from solvent.policy._fallback import Fallback
+from solvent.policy._fallback import Fallback, check_step
 from solvent.prices import OwnPrice, Prices
 
 WAIT_SECONDS = 30.0
@@ -158,6 +158,16 @@ class LimitsInForce:
             self._opened[key] = (*self._opened.get(key, ()), opening)
             self._by_scope = {}
         return opening
+
+    def check_fallback(self, steps: Sequence[Fallback], *, where: str) -> None:
+        """
+        Raises:
+            SettingsError: A step can never be taken.
+        """
+        policy, prices = self._given
+        if prices is not None:
+            for step in steps:
+                check_step(step, prices, policy.prices, where=where)
 
     @property
     def policy(self) -> Policy:

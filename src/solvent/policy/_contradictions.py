@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from solvent._amounts import show_dollars
 from solvent._limits import Limit, Meter
+from solvent._own_file import shown as shown_path
 from solvent.policy import Policy
 from solvent.policy._cheapest import Cheapest, cheapest
-from solvent.policy._find import shown as shown_path
 from solvent.policy._outranked import CALL, PLATFORM, Placed, is_of_same_scopes, kind_of, limits_of, outranking
 from solvent.policy._owners import owners_of, scope_to_be_in
 from solvent.policy._words import shown

@@ -3,14 +3,17 @@ Which model a call is made with when it does not fit with the one that it asks f
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from solvent.errors import SettingsError
+
 if TYPE_CHECKING:
+    from solvent.prices import Prices
     from solvent.prices._card import Card
 
 
@@ -84,7 +87,23 @@ def check_chain(steps: Sequence[Fallback]) -> None:
             seen.add(model)
 
 
-def served_apart(card: "Card", step: Fallback) -> bool:
+def check_step(step: Fallback, prices: "Prices", own: Collection[str], *, where: str) -> None:
+    """
+    Args:
+        own: The models that have a price of the user's.
+
+    Raises:
+        SettingsError: It leads to a model without a price, or to one that it can never be taken to.
+    """
+    if step.to in own:
+        return
+    prices.check_name(step.to, where=where)
+    if step.model not in own and _served_apart(prices.card, step):
+        expected = f"a model of the provider that serves {step.model}"
+        raise SettingsError(where=where, expected=expected, got=step.to)
+
+
+def _served_apart(card: "Card", step: Fallback) -> bool:
     """
     Whether a step surely leads to another provider or wire format, and so would never be taken. Names whose maker the
     rate card does not know may be anybody's.

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from msgspec import Struct
 from msgspec.structs import replace
 
+from solvent._own_file import FILE, own_file, shown
 from solvent.errors import SettingsError
 from solvent.policy import Policy
 from solvent.prices import OwnPrice, Prices
 
-FILE = "solvent.yaml"
 VARIABLE = "SOLVENT_POLICY"
 
 
@@ -70,10 +70,7 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
             return PolicyFiles(named=given or Path(name or ""), is_of_variable=given is None)
         if name is not None:
             return PolicyFiles()  # Set to nothing: to go without any.
-        import platformdirs
-
-        own = platformdirs.user_config_path("solvent") / FILE
-        return PolicyFiles(own=own, folders=(folder or Path()) / FILE, way=way)
+        return PolicyFiles(own=own_file(), folders=(folder or Path()) / FILE, way=way)
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -111,10 +108,10 @@ class PolicyFiles(Struct, frozen=True, kw_only=True):
             try:
                 return read_policy(self.named, prices=prices)
             except SettingsError as error:
-                if not self.is_of_variable or not isinstance(error.__cause__, OSError):
+                if not isinstance(error.__cause__, OSError):
                     raise
-                hint = f"name one that is there, or unset {VARIABLE}"
-                where = f"{VARIABLE}={self.named}"
+                hint = "name one that can be read" + (f", or unset {VARIABLE}" if self.is_of_variable else "")
+                where = f"{VARIABLE}={self.named}" if self.is_of_variable else error.where
                 raise SettingsError(where=where, expected=error.expected, got=error.got, hint=hint) from error
         policy = Policy(prices=prices) if own is None else read_policy(own, prices=prices, name=shown(own))
         if folders is None:
@@ -147,15 +144,6 @@ def told_files(policy: Policy) -> str:
     return ", tightened by ".join(shown(Path(file)) for file in policy.files)
 
 
-def shown(path: Path) -> str:
-    """
-    A path as people write it.
-    """
-    home = os.path.expanduser("~")
-    text = str(path)
-    return f"~{text.removeprefix(home)}" if text.startswith(home + os.sep) else text
-
-
 def _is_same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
@@ -175,6 +163,6 @@ def _there(path: Path | None) -> Path | None:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except OSError as error:
-        got = error.strerror or str(error)
+        got = f"an error: {error.strerror or error}"
         raise SettingsError(where=str(path), expected="a policy file that can be read, or none", got=got) from error
     return path

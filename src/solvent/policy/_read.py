@@ -17,7 +17,7 @@ from solvent._limits import (
 from solvent.errors import SettingsError
 from solvent.policy import TIGHTENINGS, LoopRule, Policy
 from solvent.policy._alert import Alert, variable, webhook
-from solvent.policy._fallback import Fallback, check_chain, served_apart, share
+from solvent.policy._fallback import Fallback, check_chain, check_step, share
 from solvent.policy._nodes import with_the_closest
 from solvent.policy._read_limits import LimitReader
 from solvent.policy._texts import boolean, dollars, on_exceed, same_call, seconds, some_seconds, tokens_min
@@ -50,7 +50,7 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(BYTES_MAX + 1)
     except OSError as error:
-        got = error.strerror or str(error)
+        got = f"an error: {error.strerror or error}"
         raise SettingsError(where=str(path), expected="a policy file that can be read", got=got) from error
     if len(data) > BYTES_MAX:
         raise SettingsError(where=str(path), expected=f"at most {BYTES_MAX:,} bytes", got="more")
@@ -104,11 +104,7 @@ class Reader(LimitReader):
         if policy.price_as is not None:
             known.check_name(policy.price_as, where=self.where(self.settings["unpriced"], "unpriced.price_as"))
         for step, node, path in self.steps:
-            if step.to in policy.prices:
-                continue
-            known.check_name(step.to, where=self.where(node, path))
-            if step.model not in policy.prices and served_apart(known.card, step):
-                self.fail(node, path, f"a model of the provider that serves {step.model}", step.to)
+            check_step(step, known, policy.prices, where=self.where(node, path))
 
     def fallback(self, node: yaml.Node, path: str) -> dict[str, object]:
         steps: list[Fallback] = []

@@ -149,7 +149,9 @@ def _read(source: Path | None) -> tuple[str, Data, str, str | None]:
         text = source.read_bytes()
         return where, read_json(text), f"{PACKAGE} data {hashlib.blake2b(text, digest_size=4).hexdigest()}", None
     except OSError as error:
-        raise SettingsError(where=where, expected="a file that can be read", got=error.strerror or "") from error
+        raise SettingsError(
+            where=where, expected="a file that can be read", got=f"an error: {error.strerror or error}"
+        ) from error
     except ValueError as error:
         raise _damaged(where, error) from error
 

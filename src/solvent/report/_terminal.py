@@ -20,8 +20,6 @@ from solvent.report._records import Report, Share, Use
 WIDTH_PIPED = 80
 WIDTH_MIN, WIDTH_MAX = 60, 120
 
-# What leads calls to a budget. A program that has its provider's address written into it goes past the gateway.
-_LEADS = "OPENAI_BASE_URL or solvent.install()"
 _ENDED = {
     "budget": "stopped by the budget",
     "deadline": "stopped at its deadline",
@@ -165,14 +163,15 @@ def _models(report: Report, pen: Pen, width: int) -> list[str]:
 
 def _no_call(report: Report, width: int, is_hooked: bool) -> list[str]:
     """
-    That the program asked for nothing here, which a program whose calls were refused did; and why, where one can guess.
+    That nothing was asked for here, which a program whose calls were refused did; and what may have gone past.
     """
     if report.refused or report.released or report.open.count or report.turned_away:
         return []
-    leads = "" if is_hooked else "solvent.install()"
+    past = "" if is_hooked else "without solvent.install() calls go past it"
     if report.is_command:
-        leads = "" if report.exit_reason in ("not_executable", "not_found") else _LEADS
-    return wrap(f"no model call was made{f' ({leads} leads calls here)' if leads else ''}", width)
+        started = report.exit_reason not in ("not_executable", "not_found")
+        past = "calls to an address in its own code go past" if started else ""
+    return wrap(f"no model call was seen{f' ({past})' if past else ''}", width)
 
 
 def _cells_of(use: Use) -> dict[str, str]:
@@ -228,7 +227,8 @@ def _passed(report: Report) -> Iterator[tuple[int, str]]:
     for rung, count in report.rungs.items():
         on_exceed, _, meter = rung.partition(" ")
         if on_exceed in ("warn", "log"):
-            yield count, f"passed the limit of {meter.replace('_', ' ')} ({on_exceed})"
+            what = "were loops" if meter == "same_call" else f"passed the limit of {meter.replace('_', ' ')}"
+            yield count, f"{what} ({on_exceed})"
 
 
 def _by_count(counts: Mapping[str, int], words: Mapping[str, str], pen: Pen) -> str:

@@ -10,8 +10,9 @@ from msgspec import Struct, field
 
 from solvent._carrier import Carrier
 from solvent._ids import new_id
-from solvent._limits import OWNERS, Limit, Scope
+from solvent._limits import OWNERS, Limit, Scope, matches
 from solvent.policy import Policy
+from solvent.policy._outranked import kind_of
 from solvent.policy._owners import unmet
 
 # A program named first often only says what runs the real one.
@@ -69,15 +70,6 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     quiet: bool = False
     inside: Carrier | None = None
 
-    @property
-    def is_limited(self) -> bool:
-        """
-        Whether flags, the policy or a budget around it hold the command to anything.
-        """
-        return (
-            bool(self.limits or self.policy.budgets or self.policy.call or self.inside) or self.time_seconds is not None
-        )
-
 
 def scope_of_run(name: str | None, command: Sequence[str], *, owner: str | None = None) -> Scope:
     """
@@ -101,6 +93,42 @@ def notices(settings: "RunSettings", environ: Mapping[str, str]) -> list[str]:
     What a person has to know before the program starts: limits that cannot hold it, and ways around this run.
     """
     return [*_unmet(settings.policy, settings.scope), *_ways_around(settings, environ)]
+
+
+def unlimited(settings: RunSettings) -> str | None:
+    """
+    That flags, the policy and a budget around it hold the run to nothing, and how to go on; ``None`` where one does.
+    """
+    policy, scope = settings.policy, settings.scope
+    if settings.limits or settings.inside or settings.time_seconds is not None or policy.call:
+        return None
+    patterns = list(dict.fromkeys(pattern for pattern, _ in policy.budgets))
+    if not patterns:
+        return "nothing is limited: give --usd, --calls or a policy"
+    if any(matches(pattern, part) for pattern in patterns for part in scope.path()):
+        return None
+    below = [pattern for pattern in patterns if _is_below(pattern, scope)]
+    what = f"only {', '.join(below)} in it" if below else "nothing"
+    close = next(((pattern, wider) for pattern in patterns for wider in _wider(pattern) if matches(wider, scope)), None)
+    entry = f"write {close[1]} for {close[0]}" if close else "write an entry such as run:*"
+    return f"{what} is limited: no entry of the policy is for {scope}; give --usd or --calls, or {entry}"
+
+
+def _is_below(pattern: str, scope: Scope) -> bool:
+    """
+    Whether it may name an agent or a step of the run.
+    """
+    segments = pattern.split("/")
+    around = "/".join(segment for segment in segments if not segment.startswith(("agent:", "step:")))
+    return around != pattern and (not around or matches(around, scope))
+
+
+def _wider(pattern: str) -> tuple[str, ...]:
+    """
+    The patterns that someone may have meant who named one run.
+    """
+    is_one_run = kind_of(pattern) == "run" and not pattern.endswith("*")
+    return (f"{pattern}-*", f"{pattern}*") if is_one_run else ()
 
 
 def _unmet(policy: Policy, scope: Scope) -> Iterator[str]:
