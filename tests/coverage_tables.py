@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from solvent.instrument._coverage import COVERAGE, Library
+from solvent.instrument._frameworks import FRAMEWORKS
 
 sys.path.append(str(Path(__file__).parent / "systems"))
 from rows import SYSTEMS, names_of  # Found by the line above.
@@ -72,6 +73,17 @@ def all_not_held() -> str:
     return _table(["library", "releases tested", "not held", "`install(strict=True)`", "to have it held"], rows)
 
 
+def named() -> str:
+    """
+    The frameworks, with what of each has a scope.
+    """
+    rows = [
+        [f"`{one.name}`", _lines(one.tested), ", ".join(one.names), f"[{one.guide}](../guides/{one.guide}.md)"]
+        for one in FRAMEWORKS
+    ]
+    return _table(["framework", "releases tested", "scopes of", "guide"], rows)
+
+
 def systems() -> str:
     """
     What users of other systems can do, what comes of it here, and which tests hold it.
@@ -91,6 +103,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "all_held": all_held,
     "all_not_held": all_not_held,
     "held": held,
+    "named": named,
     "not_held": not_held,
     "systems": systems,
 }
@@ -115,7 +128,11 @@ def _name(library: Library) -> str:
 def _releases(library: Library) -> str:
     if library.is_pythons_own:
         return "Python's own"
-    return ", ".join(f"{line}.x" for line in library.tested) or "none"
+    return _lines(library.tested) or "none"
+
+
+def _lines(tested: Sequence[str]) -> str:
+    return ", ".join(f"{line}.x" for line in tested)
 
 
 def _marks(library: Library) -> list[str]:

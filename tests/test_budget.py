@@ -224,6 +224,38 @@ def test_code_that_lost_its_context_falls_under_the_one_open_budget():
         assert in_a_bare_thread(spend) == str(only.scope)
 
 
+def test_an_agent_that_lost_its_context_is_below_the_one_open_budget_and_leaves_nothing_behind():
+    def work():
+        with solvent.agent("worker"):
+            inside = spend()
+        return inside, solvent.current_budget()
+
+    with solvent.budget("only") as only:
+        assert in_a_bare_thread(work) == (f"{only.scope}/agent:worker", None)
+
+
+def test_agents_side_by_side_without_a_budget_do_not_stand_below_one_another():
+    async def work(name):
+        async with solvent.agent(name):
+            await asyncio.sleep(0)
+            return spend()
+
+    async def main():
+        return await asyncio.gather(work("a"), work("b"))
+
+    process = str(PROCESS.runtime().scope)
+    assert asyncio.run(main()) == [f"{process}/agent:a", f"{process}/agent:b"]
+
+
+def test_a_run_that_lost_its_context_is_one_of_its_own():
+    def work():
+        with solvent.budget("other"):
+            return spend()
+
+    with solvent.budget("only") as only:
+        assert str(only.scope) not in in_a_bare_thread(work)
+
+
 def test_with_several_open_it_falls_under_what_they_have_in_common_else_under_the_process():
     with solvent.budget("outer") as outer, solvent.budget("inner"):
         assert in_a_bare_thread(spend) == str(outer.scope)

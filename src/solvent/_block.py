@@ -43,6 +43,7 @@ class Block:
         within: Open reservations that the calls in it are part of.
         is_open: It was entered and not left.
         was_in_open: So was the one around it, when this one was made.
+        is_adopted: It was opened where the context was lost, and the one around it was found by what is open.
         frame: Of the function that the block stands in, while it is open.
         runs: What of a framework runs in it, its agent or tool; ``None`` for a block of the program's own.
         refusal: Of the last call in it, where that was refused.
@@ -75,6 +76,7 @@ class Block:
         self.within: tuple[str, ...] = within or (outer.within if outer else ())
         self.is_open = False
         self.was_in_open = outer is not None and outer.is_open
+        self.is_adopted = False
         self.frame: FrameType | None = None
         self.runs: object = None
         self.refusal: SolventError | None = None
@@ -112,7 +114,7 @@ class Block:
         block: Block | None = self
         while block is not None and block.outer is not None and block.was_in_open and not block.outer.is_open:
             block = block.outer
-        return None if block is None else block.outer
+        return None if block is None or block.is_adopted else block.outer
 
     def leave(self) -> None:
         """

@@ -26,7 +26,7 @@ from solvent._opened import Ended, Wanted, carried_by, ended, gateway_for, open_
 from solvent._openings import opening
 from solvent._operations import Note
 from solvent._outer import Opened, outer_gateway
-from solvent._place import Place, place_of
+from solvent._place import Place, around_here, place_of
 from solvent._records import Account, Balance, CallRecord
 from solvent._runtime import PROCESS, Runtime
 from solvent._top_up import top_up
@@ -83,7 +83,8 @@ class Budget(Asks):
 
     def __enter__(self) -> Self:
         with self._beginning():
-            block = open_block(self, self._named(), gateway_for(self._wanted), innermost())
+            outer = self._outer_here()
+            block = open_block(self, self._named(), gateway_for(self._wanted, outer), outer)
             if block.kept_by is not None:
                 block.kept_by.guard.enter(block.scope, begins=self._wanted.begins)
                 if self._is_noted:
@@ -95,10 +96,11 @@ class Budget(Asks):
         if not may_await():
             return self.__enter__()
         with self._beginning():
-            wanted, gateway = self._named(), gateway_for(self._wanted)
+            outer = self._outer_here()
+            wanted, gateway = self._named(), gateway_for(self._wanted, outer)
             # The gateway may still be loading, and others go on meanwhile.
             is_elsewhere = gateway is not None or wanted.carrier is not None
-            begin = partial(open_block, self, wanted, gateway, innermost())
+            begin = partial(open_block, self, wanted, gateway, outer)
             block = await asyncio.to_thread(begin) if is_elsewhere else begin()
             if block.kept_by is not None:
                 await block.kept_by.guard.aenter(block.scope, begins=self._wanted.begins)
@@ -231,6 +233,12 @@ class Budget(Asks):
         """
         return carried_by(self._opened())
 
+    def _outer_here(self) -> Block | None:
+        """
+        A run begins anew where the context was lost; what is below one is looked for there as well.
+        """
+        return innermost() if self._wanted.kind == "run" else around_here()
+
     @property
     def _called(self) -> str:
         return self._wanted.name or "budget"
@@ -343,6 +351,7 @@ class Budget(Asks):
         if self.limits and not PROCESS.is_hooked:
             _tell_unhooked()
         self._block, self._ended = block, None
+        block.is_adopted = block.outer is not None and innermost() is None
         OPEN.add(block, frame)
         block.enter()
         return self

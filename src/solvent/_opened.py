@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from solvent._block import OPEN, Block, innermost
+from solvent._block import OPEN, Block
 from solvent._branches import Begins
 from solvent._carrier import Carrier, check_known, is_known, openings_in
 from solvent._clock import SystemClock
@@ -95,11 +95,10 @@ def ended(block: Block) -> Ended:
     return Ended(weakref.ref(block), block.scope, block.kept_by, block.began_ns, block.own, limits)
 
 
-def gateway_for(wanted: Wanted) -> Outer | None:
+def gateway_for(wanted: Wanted, outer: Block | None) -> Outer | None:
     """
     Where it is to be opened, other than in this process.
     """
-    outer = innermost()
     if wanted.ledger is not None or wanted.owner is not None or (outer is not None and outer.below is None):
         return None
     return PROCESS.outer()

@@ -62,6 +62,24 @@ def place_of(block: Block) -> Place:
     return Place(runtime=block.runtime, scope=block.scope, retry=block.retry, within=block.within, block=block)
 
 
+def around_here() -> Block | None:
+    """
+    The block that an agent or a step which is opened here is in: that of this context; where it was lost, the run that
+    all have in common which are open.
+    """
+    here = _here()
+    if here.block is None or here.scope is None or here.block is innermost():
+        return here.block
+    return next((block for block in _of_programs() if block.scope == here.scope and _is_run(block)), None)
+
+
+def may_be_elsewhere() -> bool:
+    """
+    Whether a budget is open that code here may belong to, which has none in its context.
+    """
+    return innermost() is None and bool(_of_programs())
+
+
 def steps_below_run() -> tuple[str, ...] | None:
     """
     How a call made here names itself to the gateway of the run around this process; ``None`` where it belongs to a
@@ -95,11 +113,22 @@ def _here() -> _Here:
     found = innermost()
     if found is not None:
         return _Here(found, found.scope)
-    blocks = OPEN.blocks()
+    blocks = _of_programs()
     if len(blocks) < 2:
         return next((_Here(block, block.scope) for block in blocks), _Here())
     common = _in_common(blocks)
     return _Here(blocks[0] if common else None, common, tuple([str(each.scope) for each in blocks]))
+
+
+def _of_programs() -> list[Block]:
+    """
+    What is open, but for what a framework runs: code that lost its context is no part of that.
+    """
+    return [block for block in OPEN.blocks() if block.runs is None]
+
+
+def _is_run(block: Block) -> bool:
+    return block.scope.parts[-1][0] == "run"
 
 
 def _in_common(blocks: list[Block]) -> Scope | None:

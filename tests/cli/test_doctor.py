@@ -392,9 +392,9 @@ def test_an_environment_is_told_with_its_versions(doctor):
 
 
 def test_an_sdk_that_no_hook_sees_is_uncovered(doctor):
-    doctor.installed("dspy", "3.4.1")
+    doctor.installed("claude-agent-sdk", "0.2.187")
     done = doctor("--json", "--strict")
-    assert (done.code, done.uncovered) == (4, ["dspy 3.4.1: every call of its own HTTP client"])
+    assert (done.code, done.uncovered) == (4, ["claude-agent-sdk 0.2.187: every call: a program of its own makes them"])
 
 
 def test_a_version_whose_hook_has_no_place_is_uncovered(doctor):
@@ -419,6 +419,40 @@ def test_a_hook_that_does_not_fit_a_loaded_library_is_uncovered(doctor):
     assert "httpx2 9.0: the hook for it has no place in this version" in done.err
 
 
+def test_a_framework_is_told_with_what_of_it_has_scopes(doctor):
+    doctor.installed("crewai", "1.15.30", crewai="")
+    agent = doctor.folder / "here" / "crewai" / "agent"
+    agent.mkdir()
+    (agent / "core.py").write_text("")
+    done = doctor("--json")
+    (found,) = [one for one in done.found["frameworks"] if one["name"] == "crewai"]
+    assert found == {
+        "name": "crewai",
+        "version": "1.15.30",
+        "names": ["agents", "tools"],
+        "tested": ["1"],
+        "is_tested": True,
+        "guide": "docs/guides/crewai.md",
+    }
+    assert "crewai" not in " ".join(done.uncovered)
+    (line,) = [line for line in doctor().out.splitlines() if "crewai" in line]
+    assert line.split() == ["crewai", "1.15.30", "1.x", "agents,", "tools", "crewai.md"]
+
+
+def test_a_framework_without_a_place_for_its_hook_is_uncovered(doctor):
+    doctor.installed("crewai", "9.0", crewai="")
+    done = doctor("--json", "--strict")
+    assert done.code == 4
+    assert [one["names"] for one in done.found["frameworks"] if one["name"] == "crewai"] == [[]]
+    assert "crewai 9.0: its agents and tools have no scopes in this version" in " ".join(done.uncovered)
+
+
+def test_a_framework_that_a_program_loads_is_told(doctor):
+    doctor.installed("crewai", "1.15.30", crewai="")
+    done = doctor.program("import crewai")
+    assert [(one["name"], one["version"]) for one in done.found["frameworks"]] == [("crewai", "1.15.30")]
+
+
 def test_a_policy_that_cannot_be_read_is_told(doctor):
     (doctor.folder / "solvent.yaml").write_text("budgest: {}")
     done = doctor("--json", "--strict", SOLVENT_POLICY=str(doctor.folder / "solvent.yaml"))
@@ -427,11 +461,11 @@ def test_a_policy_that_cannot_be_read_is_told(doctor):
 
 
 def test_people_get_lines_of_80_columns_without_colors_where_nobody_looks(doctor):
-    doctor.installed("dspy", "3.4.1")
+    doctor.installed("xai-sdk", "1.19.0")
     done = doctor(SOLVENT_LEDGER="memory://")
     assert max(map(len, done.out.splitlines()[1:])) <= 80
     assert "\x1b" not in done.out
-    assert "uncovered: 1\n  dspy 3.4.1: every call of its own HTTP client\n    to mend: " in done.out
+    assert "uncovered: 1\n  xai-sdk 1.19.0: every call\n    to mend: " in done.out
     path = doctor.folder / "app.py"
     path.write_text(HEAD + PAST["urllib3"][1])
     done = doctor("--", sys.executable, str(path), NO_COLOR="1")

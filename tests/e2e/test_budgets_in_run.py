@@ -109,7 +109,7 @@ def test_calls_past_the_gateway_are_held_to_the_limits_of_the_run(desk: Desk, fa
 def test_calls_past_the_gateway_are_held_to_budgets_that_are_opened_there(desk: Desk, fake: Fake) -> None:
     text = """
 with solvent.budget("outside", calls=4):
-    with solvent.budget("inside", calls=3, fallback=["m", "cheap"]):
+    with solvent.budget("inside", calls=3, wait="1s"):
         inside = [call(past=number % 2 == 0) for number in range(5)]
     say([inside, [call(past=number % 2 == 0) for number in range(3)]])
 """

@@ -19,12 +19,6 @@ def by_curl_cffi(url: str) -> Any:
     return curl_cffi.post(url, data=BODY, headers=JSON)
 
 
-def by_dspy(url: str) -> Any:
-    import dspy
-
-    return dspy.LM("openai/m", api_base=url.removesuffix("/chat/completions"), api_key="x", cache=False)("Hi")
-
-
 def by_http_client(url: str) -> Any:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc)
@@ -74,7 +68,6 @@ def by_urllib3(url: str) -> Any:
 # By the name in the table. Those that open no HTTP connection are not among them.
 BLIND: dict[str, Callable[[str], Any]] = {
     "curl_cffi": by_curl_cffi,
-    "dspy": by_dspy,
     "http.client": by_http_client,
     "httplib2": by_httplib2,
     "niquests": by_niquests,

@@ -19,9 +19,10 @@ from solvent import instrument
 from solvent.cli._doctor_look import libraries
 from solvent.instrument import HOOKS, Hook
 from solvent.instrument._coverage import COVERAGE, by_module, by_name
+from solvent.instrument._frameworks import FRAMEWORKS
 
 sys.path.append(str(Path(__file__).parents[1] / "sdks"))
-from run import ENVIRONMENTS, HOME
+from run import ENVIRONMENTS
 from sdks import BY_SDK
 
 pytestmark = pytest.mark.slow
@@ -33,8 +34,12 @@ HERE = [way for way in ALL if way.sdk in {way.sdk for way in (*WAYS, *GOOGLE, *B
 ONE_OF_EACH = list({(way.sdk, way.asynchronous, way.streamed): way for way in HERE}.values())
 INSTALLED = {one.library.name: one for one in libraries()}
 HELD = [library for library in COVERAGE if library.state == "held"]
-SENDERS = {"aiohttp", "botocore", "httpx", "httpx2", "requests"}
+SENDERS = {"aiohttp", "botocore", "dspy", "httpx", "httpx2", "requests"}
 NOWHERE = "http://127.0.0.1:9"
+
+
+def sdk_of(environment):
+    return environment.settings["SOLVENT_SDK"]
 
 
 def in_environment(name):
@@ -51,7 +56,12 @@ def test_names_and_modules_are_each_of_one_row():
 
 
 def test_every_hook_belongs_to_a_row():
-    assert {hook.package for hook in HOOKS} - STARTERS == {library.name for library in COVERAGE if library.hooks}
+    rows = {row.name for row in (*COVERAGE, *FRAMEWORKS) if row.hooks}
+    assert {hook.package for hook in HOOKS} - STARTERS == rows
+
+
+def test_every_framework_has_a_hook():
+    assert all(framework.hooks for framework in FRAMEWORKS)
 
 
 def test_a_call_that_is_held_is_held_where_it_is_sent():
@@ -91,7 +101,9 @@ def test_a_hook_without_a_place_would_be_noticed(monkeypatch):
     assert not fits(instrument.HOOKS[-1])
 
 
-@pytest.mark.parametrize("name", sorted({way.sdk for way in ALL} | {in_environment(one.sdk) for one in ENVIRONMENTS}))
+@pytest.mark.parametrize(
+    "name", sorted({way.sdk for way in ALL} | {in_environment(sdk_of(one)) for one in ENVIRONMENTS})
+)
 def test_every_sdk_of_the_tests_has_its_row(name):
     assert name in {library.name for library in COVERAGE} | {"blind"}
 
@@ -133,7 +145,7 @@ def test_the_release_lines_that_are_claimed_are_those_that_are_tested(library):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
 def test_what_an_environment_of_its_own_has_is_what_is_claimed(environment):
-    home = HOME / environment.name
+    home = environment.folder
     if not (home / "made-of").exists():
         pytest.skip("not made yet: make test-sdks")
     folders = [str(folder) for folder in home.glob("lib/python*/site-packages")]

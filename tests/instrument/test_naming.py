@@ -4,8 +4,11 @@ What hooks into frameworks stand on: what runs has a scope, and a refusal that w
 
 import asyncio
 import contextlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from itertools import pairwise
+from queue import SimpleQueue
 
 import openai
 import pytest
@@ -279,6 +282,113 @@ def test_agents_nested_deeper_than_any_scope_run_on_without_a_name(fake):
     with solvent.budget(usd="1.00"):
         assert agents[0].run() == "done"
     assert len(fake.seen) == 20
+
+
+@pytest.fixture
+def elsewhere():
+    """
+    Does something in a thread that was begun before any budget, and so knows of none.
+    """
+    asked, done = SimpleQueue(), SimpleQueue()
+
+    def work():
+        for do in iter(asked.get, None):
+            try:
+                done.put((do(), None))
+            except Exception as error:
+                done.put((None, error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+
+    def do(what):
+        asked.put(what)
+        result, error = done.get(timeout=30)
+        if error is not None:
+            raise error
+        return result
+
+    yield do
+    asked.put(None)
+    thread.join()
+
+
+def test_an_agent_whose_context_was_lost_is_below_the_budget_that_is_open(fake, elsewhere):
+    with solvent.budget(calls=3), pytest.raises(solvent.BudgetExceeded):
+        elsewhere(lambda: Agent(fake.url).run(5))
+    assert len(fake.seen) == 3
+    assert scopes() == ["agent:worker"] * 3
+
+
+def test_an_agent_whose_context_was_lost_among_others_is_where_they_all_are(fake, elsewhere):
+    with solvent.budget(calls=3), solvent.agent("one"), pytest.raises(solvent.BudgetExceeded):
+        elsewhere(lambda: Agent(fake.url).run(5))
+    assert scopes() == ["agent:worker"] * 3
+
+
+def test_an_agent_whose_context_was_lost_between_two_runs_has_no_name(fake, elsewhere):
+    one, two = solvent.budget("one"), solvent.budget("two")
+    for enter in (one.__enter__, two.__enter__):
+        elsewhere(lambda enter=enter: Context().run(enter))
+    elsewhere(lambda: Agent(fake.url).run())
+    for budget in (one, two):
+        budget.__exit__(None, None, None)
+    assert scopes() == [""]
+
+
+def test_agents_beside_each_other_without_any_budget_do_not_stand_below_one_another(fake):
+    async def both():
+        await asyncio.gather(Agent(fake.url, "one").arun(), Agent(fake.url, "two").arun())
+
+    asyncio.run(both())
+    assert sorted(scope.rpartition("/")[2] for scope in scopes()) == ["agent:one", "agent:two"]
+    assert len({scope.count("/") for scope in scopes()}) == 1
+
+
+def test_an_error_of_an_agent_that_begins_while_a_refusal_is_handled_is_its_own(fake):
+    class Failing(Agent):
+        def run(self):
+            raise ValueError("of its own")
+
+    unhook = wrap(Failing, "run", runs("agent", by_name))
+    with solvent.budget(calls=0):
+        try:
+            Agent(fake.url).run()
+        except solvent.BudgetExceeded:
+            with pytest.raises(ValueError, match="of its own"):
+                Failing(fake.url).run()
+    unhook()
+
+
+def test_a_pause_after_a_refusal_is_no_refusal(fake):
+    class Pause(Exception):
+        pass
+
+    class Asking(Agent):
+        def run(self):
+            try:
+                self.ask()
+            except solvent.BudgetExceeded:
+                raise Pause from None
+
+    unhook = wrap(Asking, "run", runs("agent", by_name, signals=(Pause,)))
+    with solvent.budget(calls=0), pytest.raises(Pause):
+        Asking(fake.url).run()
+    unhook()
+
+
+def test_a_refused_step_is_for_the_program_to_answer(fake):
+    class Node(Tool):
+        def call(self):
+            return self.do()
+
+    unhook = wrap(Node, "call", runs("step", by_name))
+    helper = Agent(fake.url, "helper")
+    with solvent.budget(calls=1):
+        agent = Agent(fake.url, tools=[Node("draft", helper.run)])
+        assert agent.run() == "done"
+    unhook()
+    assert [type(each) for each in agent.seen] == [solvent.BudgetExceeded]
 
 
 def test_agents_at_once_do_not_mix(fake):

@@ -3,6 +3,7 @@ The ways of calling a model that the SDKs have which are tested each in an envir
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
 from typing import Any
 
 from sdk_ways import ANTHROPIC, MESSAGES, OPENAI, Way
@@ -234,6 +235,67 @@ async def async_litellm_router(url: str, **more: Any) -> Any:
     return await _router(url).acompletion("one", messages=MESSAGES, **more)
 
 
+def _dspy(url: str, model: str = "openai/m", **settings: Any) -> Any:
+    import dspy
+
+    at = {"api_base": f"{url}/v1", "api_key": "x", "cache": False}
+    return dspy.LM(model, **{"engine": "lm15", "num_retries": 0, **at, **settings})
+
+
+def dspy_lm(url: str, **more: Any) -> Any:
+    return _dspy(url)("Hi", **more)
+
+
+async def async_dspy_lm(url: str, **more: Any) -> Any:
+    return await _dspy(url).acall("Hi", **more)
+
+
+def dspy_responses(url: str, **more: Any) -> Any:
+    return _dspy(url, model_type="responses")("Hi", **more)
+
+
+def dspy_anthropic(url: str, **more: Any) -> Any:
+    return _dspy(url, "anthropic/m")("Hi", **more)
+
+
+def dspy_by_litellm(url: str, **more: Any) -> Any:
+    return _dspy(url, engine="litellm")("Hi", **more)
+
+
+async def async_dspy_by_litellm(url: str, **more: Any) -> Any:
+    return await _dspy(url, engine="litellm").acall("Hi", **more)
+
+
+def dspy_retried(url: str, **more: Any) -> Any:
+    return _dspy(url, num_retries=3)("Hi", **more)
+
+
+async def async_dspy_retried(url: str, **more: Any) -> Any:
+    return await _dspy(url, num_retries=3).acall("Hi", **more)
+
+
+def dspy_streamed(url: str, **more: Any) -> Iterator[Any]:
+    from dspy.lm15 import Config, LMRouter, Message, Request, RouterConfig
+
+    config = RouterConfig(api_keys={"openai-chat": "x"}, base_urls={"openai-chat": f"{url}/v1"})
+    with LMRouter(config) as router:
+        events = router.stream(Request(model="openai-chat:m", messages=(Message.user("Hi"),), config=Config(**more)))
+        with closing(events):
+            yield from events
+
+
+async def async_dspy_streamed(url: str, **more: Any) -> AsyncIterator[Any]:
+    import dspy
+
+    class Ask(dspy.Module):  # type: ignore[misc]  # It has no types.
+        async def aforward(self) -> Any:
+            return dspy.Prediction(answer=await _dspy(url).acall("Hi", **more))
+
+    async with aclosing(dspy.streamify(Ask(), is_async_program=True)()) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
 _OLD = {
     *("chat", "chat, streamed", "async chat", "async chat, streamed", "messages", "messages, streamed"),
     *("messages, raw response", "chat, raw response", "chat at Azure", "async messages", "async messages, streamed"),
@@ -246,6 +308,16 @@ BY_SDK: dict[str, list[Way]] = {
         Way("cohere", "chat_stream", cohere_streamed),
         Way("cohere", "async chat", async_cohere),
         Way("cohere", "async chat_stream", async_cohere_streamed),
+    ],
+    "dspy": [
+        Way("dspy", "LM", dspy_lm),
+        Way("dspy", "LM, async", async_dspy_lm),
+        Way("dspy", "LM at Anthropic", dspy_anthropic),
+        Way("dspy", "LM by litellm", dspy_by_litellm),
+        Way("dspy", "LM by litellm, async", async_dspy_by_litellm),
+        Way("dspy", "LM, responses", dspy_responses),
+        Way("dspy", "lm15, streamed", dspy_streamed),
+        Way("dspy", "streamify", async_dspy_streamed),
     ],
     "groq": [
         Way("groq", "chat", groq),
@@ -284,6 +356,10 @@ BY_SDK: dict[str, list[Way]] = {
 
 # Ways that try again by themselves, also with a model that the budget could pay.
 AGAIN_BY_SDK: dict[str, list[Way]] = {
+    "dspy": [
+        Way("dspy", "LM with retries", dspy_retried),
+        Way("dspy", "LM with retries, async", async_dspy_retried),
+    ],
     "litellm": [
         Way("litellm", "completion with retries", litellm_retried),
         Way("litellm", "completion with fallbacks", litellm_with_fallbacks),

@@ -29,7 +29,7 @@ def doctor(program, url):
     words = [sys.executable, "-m", "solvent", "doctor", "--strict", "--json", "--", sys.executable, "-c", program]
     env = {
         **os.environ,
-        "MISTRAL_BASE_URL": f"{url}/v1",  # With OPENAI_BASE_URL dspy would call by litellm.
+        "MISTRAL_BASE_URL": f"{url}/v1",
         "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
         "SOLVENT_LEDGER": "memory://",
     }
@@ -73,17 +73,6 @@ def test_doctor_finds_the_channel_of_xai_sdk(fake_provider):
     pytest.importorskip("xai_sdk")
     found = doctor("import xai_sdk\nxai_sdk.Client(api_key='x')", fake_provider().url)
     assert found == ["xai-sdk opened a gRPC channel to api.x.ai"]
-
-
-@pytest.mark.usefixtures("guarded")
-def test_dspy_is_held_where_it_calls_by_litellm(fake_provider):
-    dspy = pytest.importorskip("dspy")
-    fake = fake_provider()
-    model = dspy.LM("openai/m", api_base=f"{fake.url}/v1", api_key="x", cache=False, engine="litellm", num_retries=0)
-    with solvent.budget(usd="0"), pytest.raises(dspy.LMError) as refused:
-        model("Hi")
-    assert isinstance(refused.value.__cause__, solvent.BudgetExceeded)
-    assert fake.seen == []
 
 
 def test_what_is_not_held_is_installed_in_a_version_that_the_table_names():

@@ -14,7 +14,7 @@ from msgspec import Struct
 from solvent import __version__
 from solvent._printable import printable
 from solvent.cli._common import aligned
-from solvent.cli._doctor_look import Found, Uncovered, interpreter
+from solvent.cli._doctor_look import Found, Naming, Uncovered, interpreter
 from solvent.cli._doctor_run import Watched
 from solvent.report._json import SCHEMA_VERSION
 
@@ -35,11 +35,13 @@ class Findings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         libraries: Those that are installed, or that the program loaded.
+        frameworks: Likewise.
         settings: What a guarded program goes by, in words.
         watched: The program, where one was run.
     """
 
     libraries: Sequence[Found]
+    frameworks: Sequence[Naming]
     settings: dict[str, str]
     uncovered: Sequence[Uncovered]
     watched: Watched | None
@@ -64,6 +66,7 @@ def _to_json(findings: Findings) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "solvent": __version__,
         "libraries": [_library_json(one, watched) for one in findings.libraries],
+        "frameworks": [_framework_json(one) for one in findings.frameworks],
         "settings": findings.settings,
         "uncovered": [{"what": one.what, "mend": one.mend} for one in findings.uncovered],
         "program": {"command": list(watched.command), "code": watched.code} if watched else None,
@@ -84,9 +87,20 @@ def _library_json(one: Found, watched: Watched | None) -> dict[str, Any]:
     return told
 
 
+def _framework_json(one: Naming) -> dict[str, Any]:
+    return {
+        "name": one.framework.name,
+        "version": one.version,
+        "names": list(one.framework.names) if one.has_place else [],
+        "tested": list(one.framework.tested),
+        "is_tested": one.is_tested,
+        "guide": f"docs/guides/{one.framework.guide}.md",
+    }
+
+
 def _lines(findings: Findings, paint: Paint) -> list[str]:
     watched = findings.watched
-    lines = _of_program(findings.libraries, watched, paint) if watched else _of_environment(findings, paint)
+    lines = _of_program(findings, watched, paint) if watched else _of_environment(findings, paint)
     if not findings.uncovered:
         lines += ["", paint("green", "nothing is uncovered")]
     else:
@@ -110,26 +124,53 @@ def _of_environment(findings: Findings, paint: Paint) -> list[str]:
             others = [one for one in found if one.has_place and not one.library.calls_models]
             for mend in dict.fromkeys(one.library.mend for one in others):
                 lines += _wrapped(f"to have them held: {mend}", 2)
+    lines += _of_frameworks(findings.frameworks)
     rows = [[name, printable(value)] for name, value in findings.settings.items()]
     return [*lines, "", "settings", *_indented(aligned(rows, right=()))]
 
 
+def _of_frameworks(found: Sequence[Naming]) -> list[str]:
+    if not found:
+        return []
+    head = ["framework", "version", "tested", "with scopes", "docs/guides"]
+    rows = [
+        [
+            one.framework.name,
+            one.version,
+            _tested(one.framework.tested, one.is_tested),
+            ", ".join(one.framework.names) if one.has_place else "none",
+            f"{one.framework.guide}.md",
+        ]
+        for one in found
+    ]
+    return [
+        "",
+        "agent frameworks; their calls are held by the libraries above",
+        *_indented(aligned([head, *rows], right=())),
+    ]
+
+
 def _row(one: Found) -> list[str]:
     what = ", ".join(one.ways) or (one.library.uncovered.partition(":")[0] if one.has_place else "every call")
-    return [one.library.name, one.version, _tested(one), what]
+    return [one.library.name, one.version, _tested(one.library.tested, one.is_tested), what]
 
 
-def _tested(one: Found) -> str:
-    lines = ", ".join(f"{line}.x" for line in one.library.tested)
-    return lines if one.is_tested else f"only {lines}" if lines else "no"
+def _tested(tested: Sequence[str], is_tested: bool) -> str:
+    lines = ", ".join(f"{line}.x" for line in tested)
+    return lines if is_tested else f"only {lines}" if lines else "no"
 
 
-def _of_program(libraries: Sequence[Found], watched: Watched, paint: Paint) -> list[str]:
+def _of_program(findings: Findings, watched: Watched, paint: Paint) -> list[str]:
     command = printable(shlex.join(watched.command))
     lines = ["", f"{paint('bold', 'Solvent doctor')} · {command} · exited with {watched.code}"]
-    rows = [[one.library.name, one.version, _tested(one), one.state, *_counted(one, watched)] for one in libraries]
+    rows = [
+        [one.library.name, one.version, _tested(one.library.tested, one.is_tested), one.state, *_counted(one, watched)]
+        for one in findings.libraries
+    ]
     head = ["library", "version", "tested", "is", "calls held", "refused"]
-    return [*lines, "", *_indented(aligned([head, *rows], right=(4, 5)))] if rows else lines
+    if rows:
+        lines += ["", *_indented(aligned([head, *rows], right=(4, 5)))]
+    return [*lines, *_of_frameworks(findings.frameworks)]
 
 
 def _counted(one: Found, watched: Watched) -> list[str]:

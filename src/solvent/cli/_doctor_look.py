@@ -5,7 +5,7 @@ What ``solvent doctor`` sees of an environment without running anything in it: n
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,9 @@ from solvent._outer import outer_gateway
 from solvent.cli._common import ledger_exists
 from solvent.errors import SettingsError
 from solvent.gateway._providers import PROVIDERS
+from solvent.instrument import Hook
 from solvent.instrument._coverage import COVERAGE, Library, State, Way
+from solvent.instrument._frameworks import FRAMEWORKS, Framework
 from solvent.policy import Policy
 from solvent.policy._find import VARIABLE, policy_in_force, told_files
 from solvent.stores import default_url, spelled_out
@@ -48,6 +50,22 @@ class Found(Struct, frozen=True, kw_only=True):
         return self.library.ways if self.has_place else ()
 
 
+class Naming(Struct, frozen=True, kw_only=True):
+    """
+    A framework that is there.
+
+    Attributes:
+        is_tested: As of a library.
+        has_place: Its hooks have their place in this version; else its agents and tools have no scopes, and its calls
+            are held all the same.
+    """
+
+    framework: Framework
+    version: str
+    is_tested: bool
+    has_place: bool = True
+
+
 class Uncovered(Struct, frozen=True, kw_only=True):
     """
     Something that no budget holds, or that a budget cannot work with, and how to mend it.
@@ -72,16 +90,50 @@ def as_found(library: Library, version: str, *, has_place: bool = True) -> Found
     return Found(library=library, version=version, is_tested=is_tested, has_place=has_place)
 
 
-def without_cover(installed: list[Found]) -> Iterator[Uncovered]:
+def frameworks() -> list[Naming]:
+    """
+    The frameworks that are installed.
+    """
+    return [
+        naming(one, version, has_place=_has_place(one.hooks))
+        for one in FRAMEWORKS
+        if (version := _version(one.name)) is not None
+    ]
+
+
+def naming(framework: Framework, version: str, *, has_place: bool = True) -> Naming:
+    """
+    A framework in a version.
+    """
+    is_tested = version.partition(".")[0] in framework.tested
+    return Naming(framework=framework, version=version, is_tested=is_tested, has_place=has_place)
+
+
+def without_cover(installed: list[Found], named: list[Naming]) -> Iterator[Uncovered]:
     """
     What is certain without a program: libraries made to call models that are not held, and hooks without their place.
     """
+    yield from without_names(named)
     for one in installed:
         name = f"{one.library.name} {one.version}"
         if not one.has_place:
             yield without_place(one)
         elif one.library.calls_models and one.library.state != "held":
             yield Uncovered(what=f"{name}: {one.library.uncovered}", mend=one.library.mend)
+
+
+def without_names(found: list[Naming]) -> Iterator[Uncovered]:
+    """
+    The frameworks whose hooks do not fit.
+    """
+    for one in found:
+        if not one.has_place:
+            lines = ", ".join(f"{line}.x" for line in one.framework.tested)
+            yield Uncovered(
+                what=f"{one.framework.name} {one.version}: its {' and '.join(one.framework.names)} have no scopes in "
+                "this version, so that limits of agents and steps hold nothing of it",
+                mend=f"install one that is tested: {lines}",
+            )
 
 
 def without_place(one: Found) -> Uncovered:
@@ -133,7 +185,7 @@ def interpreter() -> str:
 
 def _found(library: Library) -> Found | None:
     version = platform.python_version() if library.is_pythons_own else _version(library.name)
-    return None if version is None else as_found(library, version, has_place=_has_place(library))
+    return None if version is None else as_found(library, version, has_place=_has_place(library.hooks))
 
 
 def _version(distribution: str) -> str | None:
@@ -143,11 +195,11 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _has_place(library: Library) -> bool:
+def _has_place(hooks: Sequence[Hook]) -> bool:
     """
-    Whether one of the modules is there that its hooks are put on.
+    Whether one of the modules is there that these are put on, if there are any.
     """
-    return not library.hooks or any(_is_there(hook.module) for hook in library.hooks)
+    return not hooks or any(_is_there(hook.module) for hook in hooks)
 
 
 def _is_there(module: str) -> bool:

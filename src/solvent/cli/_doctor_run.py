@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 import msgspec
 from msgspec import Struct
 
-from solvent.cli._doctor_look import Found, Uncovered, as_found, without_place
+from solvent.cli._doctor_look import Found, Naming, Uncovered, as_found, naming, without_names, without_place
 from solvent.instrument import startup
 from solvent.instrument._coverage import COVERAGE, OTHER_WAYS
+from solvent.instrument._frameworks import FRAMEWORKS
 from solvent.instrument._watch import Sighting
 
 _FORWARDED = (signal.SIGHUP, signal.SIGTERM)
@@ -54,15 +55,38 @@ class Watched(Struct, frozen=True, kw_only=True):
         """
         Those that were loaded, in any of its processes.
         """
-        hooks: dict[str, bool] = {}
-        for one in self._of("hook"):
-            hooks[one.name] = hooks.get(one.name, False) or one.is_on
-        versions = {one.name: one.detail for one in self._of("library")}
+        versions, hooks = self._versions, self._hooks
         return [
             as_found(library, versions[library.name], has_place=hooks.get(library.name, True))
             for library in COVERAGE
             if library.name in versions
         ]
+
+    @property
+    def frameworks(self) -> list[Naming]:
+        """
+        Likewise.
+        """
+        versions, hooks = self._versions, self._hooks
+        return [
+            naming(framework, versions[framework.name], has_place=hooks.get(framework.name, True))
+            for framework in FRAMEWORKS
+            if framework.name in versions
+        ]
+
+    @property
+    def _versions(self) -> dict[str, str]:
+        return {one.name: one.detail for one in self._of("library")}
+
+    @property
+    def _hooks(self) -> dict[str, bool]:
+        """
+        Whether one of them found its place, by package.
+        """
+        found: dict[str, bool] = {}
+        for one in self._of("hook"):
+            found[one.name] = found.get(one.name, False) or one.is_on
+        return found
 
     def uncovered(self) -> Iterator[Uncovered]:
         """
@@ -78,6 +102,7 @@ class Watched(Struct, frozen=True, kw_only=True):
             elif one.library.is_native and one.library.state == "blind":
                 what = f"{one.library.name} was loaded, and nobody can see whom it calls"
                 yield Uncovered(what=what, mend=one.library.mend)
+        yield from without_names(self.frameworks)
         yield from self._pythons()
 
     def _past(self, kind: str) -> Iterator[Uncovered]:

@@ -31,13 +31,14 @@ def doctor(
     Example: solvent doctor -- python app.py
     """
     from solvent.cli._doctor_findings import Findings, write
-    from solvent.cli._doctor_look import libraries, settings, without_cover
+    from solvent.cli._doctor_look import frameworks, libraries, settings, without_cover
 
     told, uncovered = settings(os.environ)
     watched = _watched(command) if command else None
     found = watched.libraries if watched else libraries()
-    uncovered += watched.uncovered() if watched else without_cover(found)
-    findings = Findings(libraries=found, settings=told, uncovered=uncovered, watched=watched)
+    named = watched.frameworks if watched else frameworks()
+    uncovered += watched.uncovered() if watched else without_cover(found, named)
+    findings = Findings(libraries=found, frameworks=named, settings=told, uncovered=uncovered, watched=watched)
     if report is None:
         write(findings, sys.stderr if watched else sys.stdout, as_json=as_json)
     else:

@@ -37,30 +37,77 @@ class Hook(Struct, frozen=True):
 
 
 HOOKS: tuple[Hook, ...] = (
+    Hook("agno", "agno.agent._run", "agno"),
+    Hook("agno", "agno.models.base", "agno"),
+    Hook("agno", "agno.team._run", "agno"),
+    Hook("agno", "agno.tools.function", "agno"),
+    Hook("agno", "agno.workflow.workflow", "agno"),
     Hook("aiobotocore", "aiobotocore.endpoint", "aiobotocore"),
     Hook("aiohttp", "aiohttp", "aiohttp"),
     Hook("anthropic", "anthropic._base_client", "stainless"),
+    Hook("autogen-agentchat", "autogen_agentchat.agents", "autogen"),
+    Hook("autogen-agentchat", "autogen_agentchat.teams", "autogen"),
+    Hook("autogen-agentchat", "autogen_core.tools", "autogen"),
     Hook("botocore", "botocore.endpoint", "botocore"),
     Hook("cohere", "cohere.core.http_client", "cohere"),
     Hook("concurrent.futures", "concurrent.futures.process", "processes"),
     Hook("concurrent.futures", "concurrent.futures.thread", "threads"),
+    Hook("crewai", "crewai.agent.core", "crewai"),
+    Hook("crewai", "crewai.agents.step_executor", "crewai"),
+    Hook("crewai", "crewai.tools.agent_tools.base_agent_tools", "crewai"),
+    Hook("crewai", "crewai.tools.base_tool", "crewai"),
+    Hook("crewai", "crewai.tools.structured_tool", "crewai"),
+    Hook("dspy", "dspy._vendor.lm15.transports._async", "lm15"),
+    Hook("dspy", "dspy._vendor.lm15.transports._sync", "lm15"),
+    Hook("dspy", "dspy.adapters.types.tool", "dspy"),
+    Hook("dspy", "dspy.clients.base_lm", "dspy"),
+    Hook("dspy", "dspy.predict.best_of_n", "dspy"),
+    Hook("dspy", "dspy.predict.refine", "dspy"),
+    Hook("dspy", "dspy.primitives.module", "dspy"),
+    Hook("dspy", "dspy.utils.parallelizer", "dspy"),
+    Hook("google-adk", "google.adk.agents.base_agent", "google_adk"),
+    Hook("google-adk", "google.adk.flows.llm_flows.functions", "google_adk"),
+    Hook("google-adk", "google.adk.flows.llm_flows.tools._caller", "google_adk"),
+    Hook("google-adk", "google.adk.tools.agent_tool", "google_adk"),
     Hook("google-genai", "google.genai._api_client", "google_genai"),
     Hook("groq", "groq._base_client", "stainless"),
     Hook("grpcio", "grpc._channel", "transports"),
     Hook("grpcio", "grpc.aio._channel", "transports"),
+    Hook("haystack-ai", "haystack.components.agents.agent", "haystack"),
+    Hook("haystack-ai", "haystack.core.errors", "haystack"),
+    Hook("haystack-ai", "haystack.tools.tool", "haystack"),
     Hook("httpx", "httpx", "httpx"),
     Hook("httpx2", "httpx2", "httpx"),
+    Hook("langchain", "langchain.agents.middleware.model_fallback", "langchain"),
+    Hook("langchain", "langchain.agents.middleware.model_retry", "langchain"),
+    Hook("langchain", "langchain.agents.middleware.tool_retry", "langchain"),
+    Hook("langchain-core", "langchain_core.runnables.fallbacks", "langchain"),
+    Hook("langchain-core", "langchain_core.runnables.retry", "langchain"),
+    Hook("langchain-core", "langchain_core.tools.base", "langchain"),
+    Hook("langgraph", "langgraph.pregel._retry", "langgraph"),
+    Hook("langgraph", "langgraph.pregel._runner", "langgraph"),
+    Hook("langgraph", "langgraph.pregel.main", "langgraph"),
     Hook("litellm", "litellm.main", "litellm"),
     Hook("litellm", "litellm.responses.main", "litellm"),
     Hook("litellm", "litellm.router", "litellm"),
+    Hook("llama-index-core", "llama_index.core.agent.workflow", "llama_index"),
     Hook("mistralai", "mistralai.basesdk", "mistralai"),
     Hook("mistralai", "mistralai.client.basesdk", "mistralai"),
     Hook("multiprocessing", "multiprocessing.pool", "threads"),
     Hook("multiprocessing", "multiprocessing.process", "processes"),
     Hook("ollama", "ollama._client", "ollama"),
     Hook("openai", "openai._base_client", "stainless"),
+    Hook("openai-agents", "agents.run", "openai_agents"),
     Hook("os", "os", "children"),
+    Hook("pydantic-ai-slim", "pydantic_ai.agent", "pydantic_ai"),
+    Hook("pydantic-ai-slim", "pydantic_ai.tool_manager", "pydantic_ai"),
     Hook("requests", "requests.sessions", "requests"),
+    Hook("semantic-kernel", "semantic_kernel.agents.chat_completion.chat_completion_agent", "semantic_kernel"),
+    Hook("semantic-kernel", "semantic_kernel.agents.open_ai.openai_responses_agent", "semantic_kernel"),
+    Hook("semantic-kernel", "semantic_kernel.connectors.ai.chat_completion_client_base", "semantic_kernel"),
+    Hook("semantic-kernel", "semantic_kernel.functions.kernel_function", "semantic_kernel"),
+    Hook("semantic-kernel", "semantic_kernel.kernel", "semantic_kernel"),
+    Hook("smolagents", "smolagents.agents", "smolagents"),
     Hook("subprocess", "subprocess", "children"),
     Hook("threading", "threading", "threads"),
     Hook("together", "together._base_client", "stainless"),
@@ -68,8 +115,10 @@ HOOKS: tuple[Hook, ...] = (
     Hook("websockets", "websockets.client", "transports"),
     Hook("websockets", "websockets.legacy.client", "transports"),
 )
-# The files whose hooks say whose a call is.
-_NAMING = frozenset({"aiohttp", "children", "httpx", "processes", "requests", "threads"})
+# The files whose hooks hold calls and do not say whose one is.
+_NAMELESS = frozenset(
+    {"aiobotocore", "botocore", "cohere", "google_genai", "litellm", "mistralai", "ollama", "stainless", "transports"}
+)
 
 
 class _Installed:
@@ -118,7 +167,7 @@ def name_calls() -> None:
     budget then holds its own. What else a program sees stays as it is.
     """
     _STATE.names, Mode.names_only = True, not _STATE.on
-    _hook(hook for hook in HOOKS if hook.file in _NAMING)
+    _hook(hook for hook in HOOKS if hook.file not in _NAMELESS)
 
 
 def _hook(hooks: Iterable[Hook]) -> None:
@@ -156,7 +205,7 @@ def active() -> list[Hook]:
 def _when_loaded(hook: Hook) -> Callable[[ModuleType], None]:
     def loaded(_: ModuleType) -> None:
         _STATE.waiting.discard(hook.module)
-        if _STATE.on or (_STATE.names and hook.file in _NAMING):
+        if _STATE.on or (_STATE.names and hook.file not in _NAMELESS):
             _put_on(hook)
 
     return loaded

@@ -38,11 +38,27 @@ class Above:
         """
         A refusal that holds for whatever the SDK tries next by itself: again, or another model.
         """
-        refusal = self.refusal
-        held = isinstance(refusal, BudgetExceeded) and refusal.held
-        if refusal is not None and not held and not isinstance(refusal, OutcomeUnknown | StoreUnavailable):
-            return refusal
+        if is_final(self.refusal):
+            return self.refusal
         return None if self._outer is None else self._outer.final
+
+
+class Over(BaseException):
+    """
+    A refusal on its way out of what would try again; no ``except Exception`` there takes it.
+    """
+
+    def __init__(self, refusal: SolventError) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+def is_final(error: object) -> bool:
+    """
+    Whether it is a refusal that holds for whatever is tried next.
+    """
+    is_held = isinstance(error, BudgetExceeded) and error.held
+    return isinstance(error, SolventError) and not is_held and not isinstance(error, OutcomeUnknown | StoreUnavailable)
 
 
 _ABOVE: ContextVar[Above | None] = ContextVar("solvent_above", default=None)

@@ -271,9 +271,16 @@ class GuardedCall:
         admission = self._take()
         if admission is None or self._place is None:
             return None
-        task = asyncio.ensure_future(self._place.runtime.guard.asettle(admission, outcome))
+        runtime = self._place.runtime
+
+        def ended(task: asyncio.Future[Settlement]) -> None:
+            _SETTLING.discard(task)
+            if task.cancelled():  # With its loop, which ends whatever is left in it.
+                runtime.later(lambda: runtime.guard.settle(admission, outcome))
+
+        task = asyncio.ensure_future(runtime.guard.asettle(admission, outcome))
         _SETTLING.add(task)
-        task.add_done_callback(_SETTLING.discard)
+        task.add_done_callback(ended)
         return await asyncio.shield(task)
 
     def leave(self) -> None:

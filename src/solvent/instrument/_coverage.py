@@ -122,9 +122,10 @@ COVERAGE: tuple[Library, ...] = (
         name="dspy",
         modules=("dspy",),
         tested=("3",),
+        ways=_ALL,
         calls_models=True,
-        uncovered="every call of its own HTTP client",
-        mend='make it call by litellm: `dspy.LM(…, engine="litellm")`',
+        uncovered="live sessions of its own copy of lm15 (a WebSocket)",
+        mend=_OVER_HTTP,
     ),
     Library(
         name="google-genai",

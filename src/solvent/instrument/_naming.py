@@ -6,6 +6,7 @@ that a framework swallows or wraps ends its run all the same, and comes out of i
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,6 +17,7 @@ from solvent._budget import Budget
 from solvent._ladder import CALL
 from solvent._limits import SEGMENT_BYTES_MAX, SEGMENTS_MAX, Scope
 from solvent._opened import Wanted
+from solvent._place import around_here, may_be_elsewhere
 from solvent._wrapping import FunctionKind, kind_of, wrapped
 from solvent.errors import BudgetExceeded, SolventError
 from solvent.instrument._hooks import Wrapper
@@ -27,7 +29,14 @@ NameOf = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], object]
 _log = logging.getLogger("solvent")
 
 
-def runs(kind: Kind, name_of: NameOf, *, like: FunctionKind | None = None, swallows: bool = False) -> Wrapper:
+def runs(
+    kind: Kind,
+    name_of: NameOf,
+    *,
+    like: FunctionKind | None = None,
+    swallows: bool = False,
+    signals: tuple[type[BaseException], ...] = (),
+) -> Wrapper:
     """
     A wrapper for a function of a framework that runs an agent, a step or a tool.
 
@@ -37,20 +46,21 @@ def runs(kind: Kind, name_of: NameOf, *, like: FunctionKind | None = None, swall
     Args:
         like: How it is called, where its definition does not tell: a plain function may return a coroutine.
         swallows: It returns an answer also where its last call was refused.
+        signals: What it raises without that anything failed, such as a pause or a handover.
     """
 
     def call(function: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        found = innermost()
+        found = around_here()
         name = None if _is_run_by(found, owner) else _name(name_of, function, owner, args, kwargs)
-        if name is None or (found is not None and len(found.scope.parts) >= SEGMENTS_MAX):
-            return function(*args, **kwargs)
+        if name is None or (len(found.scope.parts) >= SEGMENTS_MAX if found is not None else may_be_elsewhere()):
+            return function(*args, **kwargs)  # Its calls are in what is around it, or in what is open.
         wanted = Wanted(
             name=name, kind="agent" if kind == "agent" else "step", begins="tool" if kind == "tool" else "code"
         )
         if (like or kind_of(function)) == "plain":
-            with _Running(wanted, owner, kind, swallows):
+            with _Running(wanted, owner, kind, swallows, signals):
                 return function(*args, **kwargs)
-        return wrapped(function, lambda: _Running(wanted, owner, kind, swallows), like)(*args, **kwargs)
+        return wrapped(function, lambda: _Running(wanted, owner, kind, swallows, signals), like)(*args, **kwargs)
 
     return call
 
@@ -65,6 +75,15 @@ def tell(block: Block | None, refusal: SolventError | None) -> None:
             block.refusal = refusal
         is_here = is_here and block.scope.parts[-1][0] != "agent"
         block = block.outer
+
+
+def refusal_behind(error: BaseException | None) -> SolventError | None:
+    """
+    The refusal that a framework says an error was caused by.
+    """
+    while error is not None and not isinstance(error, SolventError):
+        error = error.__cause__
+    return error
 
 
 def check_runs(block: Block | None) -> None:
@@ -83,12 +102,16 @@ class _Running:
     While a framework runs something that has a name.
     """
 
-    def __init__(self, wanted: Wanted, owner: object, kind: Kind, swallows: bool) -> None:
+    def __init__(
+        self, wanted: Wanted, owner: object, kind: Kind, swallows: bool, signals: tuple[type[BaseException], ...]
+    ) -> None:
         self._budget = Budget(wanted)
         self._owner = owner
         self._kind = kind
         self._swallows = swallows
+        self._signals = signals
         self._outer: Block | None = None
+        self._handled: BaseException | None = None  # What went on when it began.
         self._block: Block | None = None
 
     def __enter__(self) -> None:
@@ -115,11 +138,12 @@ class _Running:
 
     @contextmanager
     def _beginning(self) -> Iterator[None]:
-        self._outer = innermost()
+        self._outer, self._handled = around_here(), sys.exc_info()[1]
         check_runs(self._outer)
         try:
             yield
         except BudgetExceeded as refusal:
+            tell(self._outer, refusal)
             self._stop(refusal)
             raise
         except SolventError as error:  # The calls in it are refused for that, if it makes any.
@@ -137,7 +161,7 @@ class _Running:
         refusal = error if isinstance(error, SolventError) else None
         if self._kind == "agent" and refusal is None:
             refusal = self._hidden(block, error)
-        elif refusal is None and self._outer is not None:
+        elif refusal is None and self._outer is not None and not isinstance(error, self._signals):
             self._outer.raised = error  # A tool's own error, whatever it made that of.
         if refusal is None:
             return
@@ -151,9 +175,13 @@ class _Running:
         """
         if error is not None and not isinstance(error, Exception):  # It was cancelled, or its generator closed.
             return None
-        if error is None or block.stopped is not None:
-            return block.stopped or (block.refusal if self._swallows else None)
-        chain = _chain(error, block.raised)
+        if block.stopped is not None:
+            return block.stopped
+        if error is None:
+            return block.refusal if self._swallows else None
+        if isinstance(error, self._signals):
+            return None
+        chain = _chain(error, block.raised, self._handled)
         found = [each for each in chain if isinstance(each, SolventError)]
         return found[0] if found else None if block.raised in chain else block.refusal
 
@@ -162,7 +190,9 @@ class _Running:
         Let the agent around it make no more calls, where the limit is for that one as well. What stands between the two
         is the framework's own code, which may make a tool's answer of any error; what a program's tool runs is not.
         """
-        outer = self._outer
+        outer = (
+            self._outer if self._kind != "step" else None
+        )  # Which is the program's code, as is what hears its errors.
         if outer is None or outer.runs is None or outer.scope.parts[-1][0] != "agent":
             return
         if isinstance(refusal, BudgetExceeded) and not refusal.held and _is_of(refusal, outer):
@@ -178,15 +208,19 @@ def _is_of(refusal: SolventError, block: Block) -> bool:
     )
 
 
-def _chain(error: BaseException, last: BaseException | None) -> list[BaseException]:
+def _chain(error: BaseException, last: BaseException | None, handled: BaseException | None) -> list[BaseException]:
     """
-    An error and what it was made of, in a group or one after the other; of ``last`` nothing more.
+    An error and what it was made of, in a group or one after the other.
+
+    Args:
+        last: Of this one nothing more is looked at.
+        handled: What went on before it, and is no part of it.
     """
     found: list[BaseException] = []
     left = [error]
     while left:
         each = left.pop()
-        if each in found:
+        if each in found or each is handled:
             continue
         found.append(each)
         if each is not last:

@@ -33,6 +33,7 @@ from solvent.gateway._providers import PROVIDERS
 from solvent.instrument import Hook, transports
 from solvent.instrument._calls import GuardedCall, is_under_way
 from solvent.instrument._coverage import COVERAGE, Library, by_module, by_name
+from solvent.instrument._frameworks import FRAMEWORKS
 from solvent.instrument._hooks import wrap
 from solvent.instrument._hosts import provider_of
 from solvent.instrument._look import target
@@ -41,7 +42,8 @@ Kind = Literal["bare", "call", "connection", "hook", "library", "opened", "pytho
 
 _REQUEST = re.compile(rb"(?!CONNECT )([A-Z]+) (\S+) HTTP/1\.[01]\r\n")
 _HOST = re.compile(rb"\r\nhost: *(\S+)", re.IGNORECASE)
-_SENDERS = frozenset({"aiohttp", "botocore", "httpx", "requests"})  # Hooks that hold calls; others stand above these.
+# Hooks that hold calls; others stand above these.
+_SENDERS = frozenset({"aiohttp", "botocore", "httpx", "lm15", "requests"})
 
 
 class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,11 +98,13 @@ def begin(path: str) -> None:
     report = _Report(path)
     report.tell("python", sys.executable)
     instrument.install()
-    for library in COVERAGE:
-        for hook in library.hooks:
+    watched = {one.name: one.modules[0] for one in COVERAGE if not one.is_pythons_own}
+    watched |= {one.name: one.module for one in FRAMEWORKS}
+    for hook in instrument.HOOKS:
+        if hook.package in watched:
             wrapt.register_post_import_hook(partial(_tell_hook, report, hook), hook.module)
-        if not library.is_pythons_own:
-            wrapt.register_post_import_hook(partial(_tell_library, report, library), library.modules[0])
+    for name, module in watched.items():
+        wrapt.register_post_import_hook(partial(_tell_library, report, name), module)
     _watch_calls(report)
     watcher = _Watcher(report)
     wrap(socket, "getaddrinfo", watcher.resolved)
@@ -119,12 +123,12 @@ def _tell_hook(report: _Report, hook: Hook, _: ModuleType) -> None:
     report.tell("hook", hook.package, hook.module, is_on=hook in instrument.active())
 
 
-def _tell_library(report: _Report, library: Library, _: ModuleType) -> None:
+def _tell_library(report: _Report, name: str, _: ModuleType) -> None:
     try:
-        version = metadata.version(library.name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
         version = ""
-    report.tell("library", library.name, version)
+    report.tell("library", name, version)
 
 
 def _watch_calls(report: _Report) -> None:

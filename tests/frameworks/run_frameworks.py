@@ -2,7 +2,7 @@
 Runs the tests of this folder in an environment for each framework, which it makes, and writes what README's table says
 of them into ``results/``; ``python tests/framework_tables.py`` then writes the table.
 
-    python tests/frameworks/run.py [FRAMEWORK…] [OPTION OF PYTEST…]
+    python tests/frameworks/run_frameworks.py [FRAMEWORK…] [OPTION OF PYTEST…]
 """
 
 import sys
@@ -55,7 +55,7 @@ ENVIRONMENTS = (
     environment("openai-agents", "openai-agents"),
     environment("pydantic-ai", "pydantic-ai-slim[openai]"),
     environment("reference", "openai"),
-    environment("semantic-kernel", "semantic-kernel"),
+    environment("semantic-kernel", "semantic-kernel", "protobuf"),
     environment("smolagents", "smolagents[openai]"),
 )
 
