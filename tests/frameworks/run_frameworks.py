@@ -47,7 +47,7 @@ ENVIRONMENTS = (
     environment("agno", "agno", "openai"),
     environment("autogen", "autogen-agentchat", "autogen-ext[openai]"),
     environment("crewai", "crewai"),
-    environment("dspy", "dspy"),
+    environment("dspy", "dspy", "mcp"),
     environment("google-adk", "google-adk"),
     environment("haystack", "haystack-ai"),
     environment("langchain", "langchain", "langgraph", "langchain-openai"),

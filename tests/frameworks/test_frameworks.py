@@ -3,10 +3,15 @@ One framework, in an environment of its own: its calls, costs and stops are thos
 """
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -19,11 +24,13 @@ from solvent._limits import Limit
 from solvent._runtime import PROCESS
 from solvent.policy import Policy
 from solvent.prices import UserPrice
+from solvent.stores import open_store
 
 NAME = os.environ.get("SOLVENT_FRAMEWORK", "reference")
 FRAMEWORK = Framework(import_module(f"fw_{NAME.replace('-', '_')}"))
 MODELS = FRAMEWORK.models
 CROWD = 64
+PROGRAM = Path(__file__).parent / "program.py"
 
 
 @pytest.fixture
@@ -221,6 +228,52 @@ def test_what_cannot_be_named_runs_and_is_counted_all_the_same(play, monkeypatch
     assert played.calls == [call._replace(scope="") for call in CALLS]
     assert {scope for _, scope in played.ran} == {""}
     assert "runs without a name: AttributeError('moved')" in caplog.text
+
+
+@pytest.fixture
+def played_as_a_program(aimock, tmp_path):
+    """
+    Runs the scenario under ``solvent run``, as a program that does not call ``solvent.install()``.
+    """
+    policy, url = tmp_path / "solvent.yaml", f"sqlite:///{tmp_path}/ledger.db"
+    prices = {getattr(MODELS, role): {"input": 0, "output": rate // 1_000} for role, rate in RATES.items()}
+    policy.write_text(json.dumps({"prices": prices, "wait": "0s"}))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOLVENT_")}
+    led = {"OPENAI_BASE_URL": f"{aimock.url}/v1", "GOOGLE_GEMINI_BASE_URL": aimock.url}
+
+    def play(*limits):
+        aimock.plays(FRAMEWORK.fixtures(SCRIPT))
+        ran = subprocess.run(
+            [
+                *(sys.executable, "-m", "solvent", "run", "--policy", str(policy), "--ledger", url, "--keys", "pass"),
+                *("--name", "scenario", *limits, "--", sys.executable, str(PROGRAM), FRAMEWORK.module),
+            ],
+            capture_output=True,
+            text=True,
+            env={**kept, **led},
+            timeout=120,
+            check=False,
+        )
+        with closing(open_store(url)) as store:
+            return ran, calls_of(store.entries(), "run:scenario", MODELS)
+
+    return play
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NAME == "reference", reason="it opens its scopes itself")
+def test_under_solvent_run_a_program_that_knows_nothing_of_it_has_the_same_scopes(played_as_a_program):
+    ran, calls = played_as_a_program()
+    assert ran.stdout.splitlines()[-1:] == [ANSWER], ran.stderr
+    assert calls == CALLS
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NAME == "reference", reason="it opens its scopes itself")
+def test_under_solvent_run_no_request_beyond_the_limit_reaches_the_server(played_as_a_program, aimock):
+    ran, calls = played_as_a_program("--calls", "3")
+    assert len(aimock.heard()) == 3, ran.stderr
+    assert calls == CALLS[:3]
 
 
 @pytest.mark.slow

@@ -1,15 +1,19 @@
 """
-What Python programs in a run notice of the ``sitecustomize`` before their own: nothing, unless they open a budget.
+What Python programs in a run notice of the ``sitecustomize`` before their own: nothing, unless they open a budget or
+load an agent framework.
 """
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from solvent.instrument._frameworks import FRAMEWORKS
 from solvent.run._python import FOLDER, python_path
 
 pytestmark = pytest.mark.slow
@@ -55,6 +59,19 @@ def bare(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     return folder
+
+
+def test_it_knows_every_framework_that_lends_names():
+    said_to = re.search(r"_NAMING = frozenset\((.*?)\n\)", (Path(FOLDER) / "sitecustomize.py").read_text(), re.DOTALL)
+    assert set(ast.literal_eval(said_to[1].strip())) == {"solvent._budget", *(one.module for one in FRAMEWORKS)}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_framework_that_is_loaded_gets_the_hooks_that_name_its_calls(inside, tmp_path):
+    (tmp_path / "crewai.py").write_text("")
+    text = "import crewai, sys; print('solvent.instrument' in sys.modules)"
+    done = python("-c", text, inside=inside, PYTHONPATH=str(tmp_path))
+    assert (done.stdout, done.stderr) == (f"{inside}\n", "")
 
 
 def test_it_is_there_and_its_folder_is_not():

@@ -1,6 +1,7 @@
 """
 Python runs this before a program, for ``solvent run`` puts this folder on its path. A program that opens budgets of
-Solvent's gets the hooks by which its calls say whose they are; for any other nothing happens.
+Solvent's, or loads an agent framework that lends names, gets the hooks by which its calls say whose they are; for any
+other nothing happens.
 
 Every Python reads this, also one that has no Solvent and one that is older than annotations, so it has none of either.
 """
@@ -10,8 +11,27 @@ import os
 import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_BUDGET = "solvent._budget"  # Who names calls.
 _HOOKS = "solvent.instrument"
+# Who names calls: budgets, and the frameworks of `instrument/_frameworks.py`.
+_NAMING = frozenset(
+    (
+        "agents",
+        "agno",
+        "autogen_agentchat",
+        "crewai",
+        "dspy",
+        "google.adk",
+        "haystack",
+        "langchain",
+        "langchain_core",
+        "langgraph",
+        "llama_index.core",
+        "pydantic_ai",
+        "semantic_kernel",
+        "smolagents",
+        "solvent._budget",
+    )
+)
 
 
 class _Finder:
@@ -20,7 +40,7 @@ class _Finder:
     """
 
     def find_spec(self, name, path=None, target=None):
-        if name not in (_BUDGET, _HOOKS):
+        if name not in _NAMING and name != _HOOKS:
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
