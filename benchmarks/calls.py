@@ -1,5 +1,6 @@
 """
-What a call of a program's own costs in process, its ledger in memory: ``with solvent.call(…)``, and the question alone.
+What a call of a program's own costs in process, its ledger in memory: ``with solvent.call(…)``, and the question alone;
+and what it costs that a framework's tool has a scope while it runs.
 
     python benchmarks/calls.py [--quick] [--json FILE] [--check]
 
@@ -20,15 +21,18 @@ from _ledger_workload import Contender, Part, conclude, cpu_ns, interleaved, p10
 from _machine import machine_facts
 
 import solvent
+from solvent._block import CURRENT
 from solvent._ids import new_id
 from solvent._limits_in_code import Limits
 from solvent._operations import Reserve, Settle
 from solvent._spending import stated_call
+from solvent.instrument._naming import runs
 
 ONE: Limits = {"usd": 900_000}
 FOUR: Limits = {"usd": [800_000, "800000/day"], "calls": ["1000M", "1000M/minute"]}
 PAIR = "the ledger alone: reserve, settle"
 CHECK, CALL = "check(), one limit", "with call(), one limit"
+NAMED, NAMED_IN_FIVE = "a framework's tool, one limit", "a framework's tool, five limits"
 CHECK_FIVE, CALL_FIVE = "check(), five limits", "with call(), five limits"
 
 
@@ -39,8 +43,10 @@ def call_part(*, rounds: int) -> Part:
             PAIR: _ledger_pair(one),
             CHECK: partial(one.check, "step", usd="0.01"),
             CALL: partial(_call, one),
+            NAMED: partial(_tool, one),
             CHECK_FIVE: partial(five.check, "step", usd="0.01"),
             CALL_FIVE: partial(_call, five),
+            NAMED_IN_FIVE: partial(_tool, five),
         }
         pairs = 200
         found = interleaved(contenders, rounds=rounds, measure=partial(cpu_ns, pairs=pairs))
@@ -75,6 +81,24 @@ def flat_part(*, calls: int) -> Part:
         figures={"ns": costs, "bytes": sizes},
         goals=goals,
     )
+
+
+def _tool(budget: solvent.Budget) -> None:
+    """
+    Charged to a scope of its own in the budget, as a hook into a framework has it; what it does takes no time.
+    """
+    token = CURRENT.set(budget._block)
+    try:
+        RUN(_nothing, None, (), {})
+    finally:
+        CURRENT.reset(token)
+
+
+def _nothing() -> None:
+    pass
+
+
+RUN = runs("tool", lambda *_: "search")
 
 
 def _call(budget: solvent.Budget) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -20,6 +21,8 @@ from solvent.errors import SolventError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+RAISED_MAX = 64  # Errors of tools that an agent's run may have at once.
 
 CURRENT: ContextVar["Block | None"] = ContextVar("solvent_block", default=None)
 
@@ -48,7 +51,7 @@ class Block:
         runs: What of a framework runs in it, its agent or tool; ``None`` for a block of the program's own.
         refusal: Of the last call in it, where that was refused.
         stopped: A refusal that ended what runs in it; it makes no call any more.
-        raised: What one of its tools raised last.
+        raised: What its tools raised of their own, the last ones.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Block:
         self.runs: object = None
         self.refusal: SolventError | None = None
         self.stopped: SolventError | None = None
-        self.raised: BaseException | None = None
+        self.raised: deque[BaseException] = deque(maxlen=RAISED_MAX)
 
     @property
     def runtime(self) -> Runtime:
@@ -92,6 +95,13 @@ class Block:
         Whether one guard, or one gateway, holds calls to both.
         """
         return self.kept_by is other.kept_by and (self.below is None) == (other.below is None)
+
+    @property
+    def is_agent(self) -> bool:
+        """
+        Whether it is what a framework runs as an agent.
+        """
+        return self.runs is not None and self.scope.parts[-1][0] == "agent"
 
     def is_in(self, other: "Block") -> bool:
         block: Block | None = self

@@ -44,6 +44,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         seconds: For which its time runs already.
         is_noted: The journal has its beginning and its end.
         begins: What is begun; a tool and a turn need more than code does.
+        runs: What of a framework runs in it, where that opens it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     seconds: float = 0
     is_noted: bool = True
     begins: Begins = "code"
+    runs: object = None
 
     @property
     def puts_in_force(self) -> bool:
@@ -122,6 +124,7 @@ def open_block(budget: object, wanted: Wanted, gateway: Outer | None, outer: Blo
     else:
         runtime = outer.runtime if outer is not None else PROCESS.runtime(wanted.ledger)
         block = Block(budget, outer, _scope(wanted, name, outer), runtime, retry=wanted.retry)
+    block.runs = wanted.runs
     if block.kept_by is not None:
         block.kept_by.guard.limits.check_fallback(wanted.fallback, where=f"the fallback of budget({wanted.name!r})")
     if wanted.puts_in_force:

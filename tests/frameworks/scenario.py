@@ -196,7 +196,6 @@ class Framework:
     """
 
     def __init__(self, module: Any) -> None:
-        self.module: str = module.__name__
         self.run: Callable[[Task], str] = module.run
         self.arun: Any = getattr(module, "arun", None)
         self.run_limited: Callable[[Task, int], str] = module.run_limited

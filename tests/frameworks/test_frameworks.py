@@ -27,7 +27,8 @@ from solvent.prices import UserPrice
 from solvent.stores import open_store
 
 NAME = os.environ.get("SOLVENT_FRAMEWORK", "reference")
-FRAMEWORK = Framework(import_module(f"fw_{NAME.replace('-', '_')}"))
+MODULE = f"fw_{NAME.replace('-', '_')}"
+FRAMEWORK = Framework(import_module(MODULE))
 MODELS = FRAMEWORK.models
 CROWD = 64
 PROGRAM = Path(__file__).parent / "program.py"
@@ -246,7 +247,7 @@ def played_as_a_program(aimock, tmp_path):
         ran = subprocess.run(
             [
                 *(sys.executable, "-m", "solvent", "run", "--policy", str(policy), "--ledger", url, "--keys", "pass"),
-                *("--name", "scenario", *limits, "--", sys.executable, str(PROGRAM), FRAMEWORK.module),
+                *("--name", "scenario", *limits, "--", sys.executable, str(PROGRAM), MODULE),
             ],
             capture_output=True,
             text=True,

@@ -22,7 +22,6 @@ from langchain.agents.middleware import (
 )
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langchain_core.runnables.retry import RunnableRetry
 from langchain_core.tools import BaseTool, InjectedToolCallId, tool
 from langchain_openai.chat_models import _client_utils
@@ -428,7 +427,6 @@ def test_agents_of_langgraph_s_own_teams_stand_beside_each_other(kind, world):
 
 TRYING = {
     "model_retry": lambda _: ModelRetryMiddleware(initial_delay=HOURS, max_delay=HOURS),
-    "model_fallback": lambda world: ModelFallbackMiddleware(world.model(MODELS.helper)),
     "tool_retry": lambda _: ToolRetryMiddleware(
         initial_delay=HOURS, max_delay=HOURS, retry_on=(solvent.BudgetExceeded,)
     ),
@@ -477,8 +475,8 @@ class Answers(AgentMiddleware):
 @pytest.mark.parametrize("way", [invoked, awaited, streamed])
 @pytest.mark.parametrize("places", ["alone", "inside", "outside"])
 def test_middleware_of_a_program_s_own_may_answer_in_the_place_of_a_refusal(places, way, world):
-    again = [TRYING["model_retry"](world), TRYING["model_fallback"](world)]
-    middleware = {"alone": [Answers()], "inside": [*again, Answers()], "outside": [Answers(), *again]}[places]
+    again = TRYING["model_retry"](world)
+    middleware = {"alone": [Answers()], "inside": [again, Answers()], "outside": [Answers(), again]}[places]
     world.plays(SCRIPT)
     answer = world.run(lambda: way(researcher(world.task, *middleware)), calls=2)
     assert answer == "So far: 6 messages; calls."
@@ -514,11 +512,25 @@ def trying_again(world):
 
 
 @RUNS
-@pytest.mark.parametrize("made", [falling_back, trying_again])
-def test_a_runnable_that_would_be_tried_again_ends_with_the_refusal(made, way, world):
+def test_a_runnable_that_would_be_tried_again_ends_with_the_refusal(way, world):
     world.plays(SHORT)
-    assert world.refuses(lambda: way(made(world)), calls=0).scope == world.scope
+    assert world.refuses(lambda: way(trying_again(world)), calls=0).scope == world.scope
     assert world.aimock.heard() == []
+
+
+@RUNS
+def test_a_fallback_that_a_program_chose_is_made_where_it_fits(way, world):
+    world.plays({"helper": (Turn(text=ANSWER),)})
+    assert world.run(lambda: way(falling_back(world)), usd="0.30") == ANSWER  # At $0.40 and $0.20 at most.
+    assert [call.model for call in world.calls] == ["helper"]
+
+
+@pytest.mark.parametrize("way", [invoked, awaited])
+def test_a_model_that_an_agent_falls_back_on_is_asked_where_it_fits(way, world):
+    world.plays({"helper": (Turn(text=ANSWER),)})
+    fallback = ModelFallbackMiddleware(world.model(MODELS.helper))
+    assert world.run(lambda: way(researcher(world.task, fallback)), usd="0.30") == ANSWER
+    assert [call.model for call in world.calls] == ["helper"]
 
 
 @RUNS
@@ -674,7 +686,6 @@ def test_what_is_not_hooked_is_as_it_was():
         (ModelRetryMiddleware, "wrap_model_call"),
     ]
     assert not any(isinstance(vars(owner)[name], wrapt.ObjectProxy) for owner, name in hooked)
-    assert RunnableWithFallbacks.runnables.fget.__module__ == "langchain_core.runnables.fallbacks"
 
 
 def test_the_programs_of_the_guide_print_what_is_shown(aimock, tmp_path):

@@ -76,15 +76,6 @@ class Agent:
         except Exception as error:
             raise RuntimeError("the agent failed") from error
 
-    def forgetting(self):
-        failed = False
-        try:
-            self.ask()
-        except Exception:
-            failed = True
-        if failed:
-            raise RuntimeError("the agent failed")
-
     def swallowing(self):
         with contextlib.suppress(Exception):
             self.ask()
@@ -105,7 +96,7 @@ def policy():
 
 @pytest.fixture
 def fake(fake_provider, guarded):
-    methods = ("run", "arun", "stream", "astream", "wrapping", "forgetting", "quiet")
+    methods = ("run", "arun", "stream", "astream", "wrapping", "quiet")
     put_on = [wrap(Agent, name, runs("agent", by_name)) for name in methods]
     put_on.append(wrap(Agent, "swallowing", runs("agent", by_name, swallows=True)))
     put_on.append(wrap(Tool, "call", runs("tool", by_name)))
@@ -194,7 +185,7 @@ def test_a_tool_that_is_nested_too_deep_ends_the_agent(fake):
     assert len(fake.seen) == 1
 
 
-@pytest.mark.parametrize("way", ["wrapping", "forgetting", "swallowing"])
+@pytest.mark.parametrize("way", ["wrapping", "swallowing"])
 def test_a_refusal_comes_out_whatever_the_framework_made_of_it(way, fake, guarded):
     with solvent.budget(usd="0.001") as budget, pytest.raises(solvent.BudgetExceeded) as refused:
         getattr(Agent(fake.url), way)()

@@ -1,13 +1,13 @@
 """
 Frameworks lend names: what one of them runs as an agent or a tool is a scope of that name, without a line of code.
 
-Calls are held to budgets below, where they leave the process; nothing here decides whether one may be made. A refusal
-that a framework swallows or wraps ends its run all the same, and comes out of it as itself.
+Calls are held to budgets below, where they leave the process. A refusal that a framework swallows or wraps ends its run
+all the same, and comes out of it as itself: once a tool met it no further call of the agent is asked for.
 """
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
@@ -27,6 +27,9 @@ Kind = Literal["agent", "step", "tool"]
 NameOf = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], object]
 
 _log = logging.getLogger("solvent")
+
+
+NAMED_MAX = SEGMENTS_MAX - 4  # Segments of a scope; the rest is left to the program's own budgets and steps.
 
 
 def runs(
@@ -52,15 +55,18 @@ def runs(
     def call(function: Callable[..., Any], owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         found = around_here()
         name = None if _is_run_by(found, owner) else _name(name_of, function, owner, args, kwargs)
-        if name is None or (len(found.scope.parts) >= SEGMENTS_MAX if found is not None else may_be_elsewhere()):
+        if name is None or (len(found.scope.parts) >= NAMED_MAX if found is not None else may_be_elsewhere()):
             return function(*args, **kwargs)  # Its calls are in what is around it, or in what is open.
         wanted = Wanted(
-            name=name, kind="agent" if kind == "agent" else "step", begins="tool" if kind == "tool" else "code"
+            name=name,
+            kind="agent" if kind == "agent" else "step",
+            begins="tool" if kind == "tool" else "code",
+            runs=owner if owner is not None else function,
         )
         if (like or kind_of(function)) == "plain":
-            with _Running(wanted, owner, kind, swallows, signals):
+            with _Running(wanted, kind, swallows, signals):
                 return function(*args, **kwargs)
-        return wrapped(function, lambda: _Running(wanted, owner, kind, swallows, signals), like)(*args, **kwargs)
+        return wrapped(function, lambda: _Running(wanted, kind, swallows, signals), like)(*args, **kwargs)
 
     return call
 
@@ -69,11 +75,12 @@ def tell(block: Block | None, refusal: SolventError | None) -> None:
     """
     The last call that was made in a block was refused, or was not: those around it that its limit is for know it too.
     """
-    is_here = True  # Until the agent that made the call.
+    is_limit = isinstance(refusal, BudgetExceeded) and refusal.scope != CALL
     while block is not None:
-        if refusal is None or is_here or _is_of(refusal, block):
+        if refusal is None or not is_limit or _is_of(refusal, block):
             block.refusal = refusal
-        is_here = is_here and block.scope.parts[-1][0] != "agent"
+        if refusal is not None and not is_limit and block.is_agent:
+            return  # It is of that call alone, and of the agent that made it.
         block = block.outer
 
 
@@ -81,9 +88,32 @@ def refusal_behind(error: BaseException | None) -> SolventError | None:
     """
     The refusal that a framework says an error was caused by.
     """
-    while error is not None and not isinstance(error, SolventError):
+    seen: set[int] = set()
+    while error is not None and not isinstance(error, SolventError) and id(error) not in seen:
+        seen.add(id(error))
         error = error.__cause__
-    return error
+    return error if isinstance(error, SolventError) else None
+
+
+def refusal_in(error: BaseException | None, others: Sequence[BaseException | None] = ()) -> SolventError | None:
+    """
+    The refusal that an error was made of, in a group or one after the other.
+
+    Args:
+        others: What these were made of is none of it: errors of a program's own, and what went on before.
+    """
+    seen = {id(other) for other in others if other is not None}
+    left = [] if error is None else [error]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        if isinstance(each, SolventError):
+            return each
+        seen.add(id(each))
+        left += [other for other in (each.__context__, each.__cause__) if other is not None]
+        left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return None
 
 
 def check_runs(block: Block | None) -> None:
@@ -102,11 +132,8 @@ class _Running:
     While a framework runs something that has a name.
     """
 
-    def __init__(
-        self, wanted: Wanted, owner: object, kind: Kind, swallows: bool, signals: tuple[type[BaseException], ...]
-    ) -> None:
+    def __init__(self, wanted: Wanted, kind: Kind, swallows: bool, signals: tuple[type[BaseException], ...]) -> None:
         self._budget = Budget(wanted)
-        self._owner = owner
         self._kind = kind
         self._swallows = swallows
         self._signals = signals
@@ -150,19 +177,17 @@ class _Running:
             _log.warning("what runs as %s has no scope of its own: %s", self._budget.scope, error)
             return
         self._block = innermost()
-        assert self._block is not None
-        self._block.runs = self._owner if self._owner is not None else self
 
     def _end(self, block: Block, error: BaseException | None) -> None:
         """
         Raises:
             SolventError: That which ended it, where something else comes out of it.
         """
-        refusal = error if isinstance(error, SolventError) else None
+        outer, refusal = self._outer, error if isinstance(error, SolventError) else None
         if self._kind == "agent" and refusal is None:
             refusal = self._hidden(block, error)
-        elif refusal is None and self._outer is not None and not isinstance(error, self._signals):
-            self._outer.raised = error  # A tool's own error, whatever it made that of.
+        elif isinstance(error, Exception) and refusal is None and outer is not None and outer.is_agent:
+            outer.raised.append(error)  # A tool's own error, whatever it made that of.
         if refusal is None:
             return
         self._stop(refusal)
@@ -171,7 +196,7 @@ class _Running:
 
     def _hidden(self, block: Block, error: BaseException | None) -> SolventError | None:
         """
-        The refusal that a framework made an error of, or nothing.
+        The refusal that a framework made an error or an answer of, or nothing.
         """
         if error is not None and not isinstance(error, Exception):  # It was cancelled, or its generator closed.
             return None
@@ -181,19 +206,15 @@ class _Running:
             return block.refusal if self._swallows else None
         if isinstance(error, self._signals):
             return None
-        chain = _chain(error, block.raised, self._handled)
-        found = [each for each in chain if isinstance(each, SolventError)]
-        return found[0] if found else None if block.raised in chain else block.refusal
+        return refusal_in(error, [*block.raised, self._handled])
 
     def _stop(self, refusal: SolventError) -> None:
         """
-        Let the agent around it make no more calls, where the limit is for that one as well. What stands between the two
-        is the framework's own code, which may make a tool's answer of any error; what a program's tool runs is not.
+        Let the agent that called a tool make no more calls, where the limit is for that one as well: what stands
+        between the two is the framework's own code, which may make a message for the model of any error.
         """
-        outer = (
-            self._outer if self._kind != "step" else None
-        )  # Which is the program's code, as is what hears its errors.
-        if outer is None or outer.runs is None or outer.scope.parts[-1][0] != "agent":
+        outer = self._outer
+        if self._kind != "tool" or outer is None or not outer.is_agent:
             return
         if isinstance(refusal, BudgetExceeded) and not refusal.held and _is_of(refusal, outer):
             outer.stopped = refusal
@@ -206,27 +227,6 @@ def _is_of(refusal: SolventError, block: Block) -> bool:
     return (
         isinstance(refusal, BudgetExceeded) and refusal.scope != CALL and block.scope.is_in(Scope.parse(refusal.scope))
     )
-
-
-def _chain(error: BaseException, last: BaseException | None, handled: BaseException | None) -> list[BaseException]:
-    """
-    An error and what it was made of, in a group or one after the other.
-
-    Args:
-        last: Of this one nothing more is looked at.
-        handled: What went on before it, and is no part of it.
-    """
-    found: list[BaseException] = []
-    left = [error]
-    while left:
-        each = left.pop()
-        if each in found or each is handled:
-            continue
-        found.append(each)
-        if each is not last:
-            left += [other for other in (each.__context__, each.__cause__) if other is not None]
-            left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-    return found
 
 
 def _is_run_by(block: Block | None, owner: object) -> bool:

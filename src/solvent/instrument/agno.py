@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from copy import copy
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any
 
 import wrapt
 
@@ -82,13 +82,9 @@ def _is_worth_trying(function: Callable[..., Any], _: Any, args: tuple[Any, ...]
     error, found = refusal_behind(sys.exc_info()[1]), innermost()
     if error is None:
         return function(*args, **kwargs)
-    if not _is_run(found):
+    if found is None or not found.is_agent:
         raise error
     block: Block | None = found
-    while _is_run(block) and (block is found or block.refusal is error):
+    while block is not None and block.is_agent and (block is found or block.refusal is error):
         block.stopped, block = error, block.outer  # A workflow may leave the stream of its agent before that ends.
     raise sys.modules["agno.exceptions"].RunCancelledException(str(error)) from error
-
-
-def _is_run(block: Block | None) -> TypeGuard[Block]:
-    return block is not None and block.runs is not None and block.scope.parts[-1][0] == "agent"

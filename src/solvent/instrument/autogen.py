@@ -17,7 +17,7 @@ from typing import Any
 
 from solvent.errors import SolventError
 from solvent.instrument._hooks import Unhook, Wrapper, wrap
-from solvent.instrument._naming import runs
+from solvent.instrument._naming import refusal_in, runs
 
 # By the run of a team: the refusals that there are texts of.
 _TOLD: dict[object, dict[str, SolventError]] = {}
@@ -71,12 +71,11 @@ def _run_member(function: Callable[..., Any], container: Any, args: tuple[Any, .
 
 
 def _tell(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    made, error = function(*args, **kwargs), args[0]
-    while error is not None and not isinstance(error, SolventError):
-        error = error.__cause__ or error.__context__
-    if isinstance(error, SolventError):
+    made = function(*args, **kwargs)
+    refusal = refusal_in(args[0] if args else kwargs.get("exc"))
+    if refusal is not None:
         for told in [*_TOLD.values()]:
-            told[str(made)] = error
+            told[str(made)] = refusal
     return made
 
 

@@ -1,13 +1,13 @@
 """
-LangChain: its tools are steps of their names; what it tries again by itself ends where a limit is used up.
+LangChain: its tools are steps of their names; what it tries again by itself ends where a limit is used up. A fallback
+that a program chose is tried: it is another call, which may fit, or none.
 
 Its agents are graphs: see ``langgraph.py``.
 
 Source:
     langchain-core 1.7.2 and langchain 1.4.7, read 2026-11-22. Public: ``BaseTool.run`` and ``arun``, inside of whatever
-    makes a message of a tool's error; ``RunnableWithFallbacks.runnables``; ``wrap_model_call``, ``wrap_tool_call`` and
-    their asynchronous kin of three middlewares. Private: ``_sync_retrying`` and ``_async_retrying`` of
-    ``RunnableRetry``.
+    makes a message of a tool's error; ``wrap_model_call``, ``wrap_tool_call`` and their asynchronous kin of two
+    middlewares. Private: ``_sync_retrying`` and ``_async_retrying`` of ``RunnableRetry``.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ def hook(module: ModuleType) -> list[Unhook]:
     kind, points = _POINTS[module.__name__.rpartition(".")[2]]
     owner = getattr(module, kind, None)
     found = [(name, wrapper) for name, wrapper in points.items() if name in getattr(owner, "__dict__", ())]
-    return [wrap(owner, name, wrapper) if wrapper else _until_final(owner, name) for name, wrapper in found]
+    return [wrap(owner, name, wrapper) for name, wrapper in found]
 
 
 def _of_model(error: SolventError) -> SolventError | None:
@@ -104,35 +104,13 @@ def _tries(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: 
     return tries
 
 
-def _until_final(owner: Any, name: str) -> Unhook:
-    """
-    Let there be nothing more to fall back on once a call was refused.
-    """
-    original = vars(owner)[name]
-
-    def runnables(fallbacks: Any) -> Iterator[Any]:
-        block = innermost()
-        before = block and block.refusal
-        for runnable in original.fget(fallbacks):
-            yield runnable
-            refusal = block and block.refusal
-            if refusal is not before and is_final(refusal):
-                return
-
-    setattr(owner, name, property(runnables))
-    return lambda: setattr(owner, name, original)
-
-
 _tool = runs("tool", lambda tool, _args, _kwargs: tool.name)
 _model_again, _amodel_again = _trying(_of_model)
 _tool_again, _atool_again = _trying(_of_tool)
-_MODEL: dict[str, Wrapper | None] = {"wrap_model_call": _model_again, "awrap_model_call": _amodel_again}
-# By the module: a class, and what of it is wrapped, by what; ``runnables`` is no function.
-_POINTS: dict[str, tuple[str, dict[str, Wrapper | None]]] = {
+# By the module: a class, and what of it is wrapped, by what.
+_POINTS: dict[str, tuple[str, dict[str, Wrapper]]] = {
     "base": ("BaseTool", {"run": _tool, "arun": _tool}),
-    "fallbacks": ("RunnableWithFallbacks", {"runnables": None}),
-    "model_fallback": ("ModelFallbackMiddleware", _MODEL),
-    "model_retry": ("ModelRetryMiddleware", _MODEL),
+    "model_retry": ("ModelRetryMiddleware", {"wrap_model_call": _model_again, "awrap_model_call": _amodel_again}),
     "retry": ("RunnableRetry", {"_sync_retrying": _tries, "_async_retrying": _tries}),
     "tool_retry": ("ToolRetryMiddleware", {"wrap_tool_call": _tool_again, "awrap_tool_call": _atool_again}),
 }

@@ -51,8 +51,7 @@ def _run(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Ma
 def _turn(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     agents = (getattr(each, "public_agent", None) for each in (*args, *kwargs.values()))
     agent, block = next(filter(None, agents), None), innermost()
-    is_run = block is not None and block.runs is not None and block.scope.parts[-1][0] == "agent"
-    if block is None or not is_run or agent is None or block.runs is agent:
+    if block is None or not block.is_agent or agent is None or block.runs is agent:
         return function(*args, **kwargs)
     return _beside(block, function, agent, args, kwargs)
 
