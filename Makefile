@@ -45,7 +45,7 @@ test-long: install ## Kills, seeds, soak: minutes, not seconds
 	@$(BIN)/python -m pytest -m 'long or not long'
 
 test-frameworks: ## The same run in every agent framework, in an environment for each
-	@$(PYTHON) tests/frameworks/run_frameworks.py
+	@$(PYTHON) tests/frameworks/run_frameworks.py $(FRAMEWORKS)
 
 test-sdks: ## The hooks with SDKs and versions that need an environment each
 	@$(PYTHON) tests/sdks/run.py

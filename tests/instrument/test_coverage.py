@@ -96,8 +96,9 @@ def test_a_hook_finds_its_place_in_what_is_installed(name):
 
 
 @pytest.mark.usefixtures("guarded")
-def test_a_hook_without_a_place_would_be_noticed(monkeypatch):
-    monkeypatch.setattr(instrument, "HOOKS", (*HOOKS, Hook("ruled", "colorsys", "stainless")))
+@pytest.mark.parametrize("file", ["openai_agents", "stainless"])  # One looks whether its place is there first.
+def test_a_hook_without_a_place_would_be_noticed(file, monkeypatch):
+    monkeypatch.setattr(instrument, "HOOKS", (*HOOKS, Hook("ruled", "colorsys", file)))
     assert not fits(instrument.HOOKS[-1])
 
 

@@ -5,10 +5,11 @@ What hooks into frameworks stand on: what runs has a scope, and a refusal that w
 import asyncio
 import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import Context
 from itertools import pairwise
 from queue import SimpleQueue
+from threading import Barrier
 
 import openai
 import pytest
@@ -17,9 +18,10 @@ from inprocess import PRICE, RATES
 from sdk_ways import MESSAGES
 
 import solvent
+from solvent._block import innermost
 from solvent._runtime import PROCESS
 from solvent.instrument._hooks import wrap
-from solvent.instrument._naming import runs
+from solvent.instrument._naming import refusal_behind, refusal_in, runs
 from solvent.policy import Policy
 
 pytestmark = pytest.mark.slow
@@ -98,7 +100,6 @@ def policy():
 def fake(fake_provider, guarded):
     methods = ("run", "arun", "stream", "astream", "wrapping", "quiet")
     put_on = [wrap(Agent, name, runs("agent", by_name)) for name in methods]
-    put_on.append(wrap(Agent, "swallowing", runs("agent", by_name, swallows=True)))
     put_on.append(wrap(Tool, "call", runs("tool", by_name)))
     yield fake_provider(Answer(output_tokens=120))
     for unhook in put_on:
@@ -185,10 +186,9 @@ def test_a_tool_that_is_nested_too_deep_ends_the_agent(fake):
     assert len(fake.seen) == 1
 
 
-@pytest.mark.parametrize("way", ["wrapping", "swallowing"])
-def test_a_refusal_comes_out_whatever_the_framework_made_of_it(way, fake, guarded):
+def test_a_refusal_comes_out_where_the_framework_made_an_error_of_it(fake, guarded):
     with solvent.budget(usd="0.001") as budget, pytest.raises(solvent.BudgetExceeded) as refused:
-        getattr(Agent(fake.url), way)()
+        Agent(fake.url).wrapping()
     assert refused.value.scope == str(budget.scope)
     assert guarded.count("refuse") == 1
 
@@ -217,6 +217,125 @@ def test_what_a_tool_raises_of_its_own_is_not_replaced(fake):
     unhook = wrap(Strict, "run", runs("agent", by_name))
     with solvent.budget(usd="1.00"), pytest.raises(NoMoney):
         Strict(fake.url, tools=[Tool("spend", spends)]).run()
+    unhook()
+
+
+def test_an_error_of_its_own_after_a_refusal_that_was_caught_is_not_replaced(fake):
+    class Careful(Agent):
+        def run(self):
+            with contextlib.suppress(solvent.BudgetExceeded):
+                self.ask()
+            raise ValueError("of its own")
+
+    unhook = wrap(Careful, "run", runs("agent", by_name))
+    with solvent.budget(calls=0), pytest.raises(ValueError, match="of its own"):
+        Careful(fake.url).run()
+    unhook()
+
+
+def test_a_refusal_of_a_narrower_budget_is_none_of_the_agents(fake):
+    class Swallowing(Agent):
+        def run(self):
+            with contextlib.suppress(solvent.BudgetExceeded), solvent.budget("side", calls=0):
+                self.ask()
+            return innermost().refusal
+
+        def spends(self):
+            with contextlib.suppress(solvent.BudgetExceeded):
+                self.ask()
+            return innermost().refusal
+
+    unhooks = [wrap(Swallowing, name, runs("agent", by_name)) for name in ("run", "spends")]
+    with solvent.budget(calls=9):
+        assert Swallowing(fake.url).run() is None
+    with solvent.budget(calls=0) as budget:
+        assert Swallowing(fake.url).spends().scope == str(budget.scope)
+    for unhook in unhooks:
+        unhook()
+
+
+def test_what_is_wrong_with_one_call_of_a_sub_agent_is_none_of_the_agents(fake):
+    class Unpriced(Agent):
+        def run(self):
+            with openai.OpenAI(api_key="x", base_url=f"{self.url}/v1", max_retries=0) as client:
+                client.chat.completions.create(model="unpriced", messages=MESSAGES, max_tokens=CAP)
+
+    class Swallowing(Agent):
+        def run(self):
+            with contextlib.suppress(solvent.PriceUnknown):
+                Unpriced(self.url, "helper").run()
+            return innermost().refusal
+
+    unhooks = [wrap(kind, "run", runs("agent", by_name)) for kind in (Unpriced, Swallowing)]
+    with solvent.budget(usd="1.00"):
+        assert Swallowing(fake.url).run() is None
+    for unhook in unhooks:
+        unhook()
+
+
+def test_a_sub_agent_that_is_called_by_no_tool_ends_no_other(fake):
+    class Planning(Agent):
+        def run(self):
+            with contextlib.suppress(solvent.BudgetExceeded):
+                Agent(self.url, "planner").run()
+            return self.ask()
+
+    dear = wrap(Agent, "ask", dearer_for("planner"))
+    unhook = wrap(Planning, "run", runs("agent", by_name))
+    with solvent.budget(usd="0.01"):
+        assert Planning(fake.url).run()
+    unhook()
+    dear()
+    assert scopes() == ["agent:worker"]
+
+
+def dearer_for(name):
+    def ask(function, agent, args, kwargs):
+        if agent.name != name:
+            return function(*args, **kwargs)
+        with openai.OpenAI(api_key="x", base_url=f"{agent.url}/v1", max_retries=0) as client:
+            return client.chat.completions.create(model="m", messages=MESSAGES, max_tokens=10 * CAP)
+
+    return ask
+
+
+def test_an_error_that_is_made_of_itself_comes_out(fake):
+    class Odd(Agent):
+        def run(self):
+            try:
+                raise ValueError("of its own")
+            except ValueError as error:
+                raise error from error
+
+    unhook = wrap(Odd, "run", runs("agent", by_name))
+    with pytest.raises(ValueError, match="of its own") as failed:
+        Odd(fake.url).run()
+    assert refusal_behind(failed.value) is refusal_in(failed.value) is None
+    unhook()
+
+
+def test_what_tools_at_once_raise_of_their_own_is_not_replaced(fake):
+    class NoMoney(Exception):
+        pass
+
+    def spends():
+        try:
+            with solvent.budget(usd="0.001"):
+                Agent(fake.url).ask()
+        except solvent.BudgetExceeded as error:
+            raise NoMoney from error
+
+    class Strict(Agent):
+        def run(self):
+            with ThreadPoolExecutor(1) as pool:
+                failing = pool.submit(self.tools[0].call)
+                wait([failing])
+                pool.submit(self.tools[1].call).result()
+                failing.result()
+
+    unhook = wrap(Strict, "run", runs("agent", by_name))
+    with solvent.budget(usd="1.00"), pytest.raises(NoMoney):
+        Strict(fake.url, tools=[Tool("spend", spends), Tool("count", lambda: 1)]).run()
     unhook()
 
 
@@ -266,13 +385,20 @@ def test_a_name_that_no_scope_can_have_never_ends_a_run(kind, fake):
     assert scopes() == [expected]
 
 
+def own_step():
+    with solvent.step("own") as step:
+        return str(step.scope).rpartition("/")[2]
+
+
 def test_agents_nested_deeper_than_any_scope_run_on_without_a_name(fake):
     agents = [Agent(fake.url, f"a{number}") for number in range(20)]
     for outer, inner in pairwise(agents):
         outer.tools = [Tool("ask", inner.run)]
+    agents[-1].tools = [Tool("note", own_step)]
     with solvent.budget(usd="1.00"):
         assert agents[0].run() == "done"
     assert len(fake.seen) == 20
+    assert agents[-1].seen == ["step:own"]
 
 
 @pytest.fixture
@@ -383,7 +509,10 @@ def test_a_refused_step_is_for_the_program_to_answer(fake):
 
 
 def test_agents_at_once_do_not_mix(fake):
+    together = Barrier(8)
+
     def one(number):
+        together.wait()
         with solvent.budget(f"run{number}", calls=3):
             Agent(fake.url, f"a{number}").run(3)
 

@@ -195,9 +195,11 @@ def uninstall() -> None:
 
 def active() -> list[Hook]:
     """
-    The hooks that are on.
+    The hooks that are on, and found something to hold on to.
     """
-    return [hook for hook in HOOKS if sys.modules.get(hook.module) in _STATE.unhooks]
+    return [
+        hook for hook in HOOKS if (module := sys.modules.get(hook.module)) is not None and _STATE.unhooks.get(module)
+    ]
 
 
 def _when_loaded(hook: Hook) -> Callable[[ModuleType], None]:

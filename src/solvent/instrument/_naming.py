@@ -37,7 +37,6 @@ def runs(
     name_of: NameOf,
     *,
     like: FunctionKind | None = None,
-    swallows: bool = False,
     signals: tuple[type[BaseException], ...] = (),
 ) -> Wrapper:
     """
@@ -48,7 +47,6 @@ def runs(
 
     Args:
         like: How it is called, where its definition does not tell: a plain function may return a coroutine.
-        swallows: It returns an answer also where its last call was refused.
         signals: What it raises without that anything failed, such as a pause or a handover.
     """
 
@@ -64,9 +62,9 @@ def runs(
             runs=owner if owner is not None else function,
         )
         if (like or kind_of(function)) == "plain":
-            with _Running(wanted, kind, swallows, signals):
+            with _Running(wanted, kind, signals):
                 return function(*args, **kwargs)
-        return wrapped(function, lambda: _Running(wanted, kind, swallows, signals), like)(*args, **kwargs)
+        return wrapped(function, lambda: _Running(wanted, kind, signals), like)(*args, **kwargs)
 
     return call
 
@@ -132,10 +130,9 @@ class _Running:
     While a framework runs something that has a name.
     """
 
-    def __init__(self, wanted: Wanted, kind: Kind, swallows: bool, signals: tuple[type[BaseException], ...]) -> None:
+    def __init__(self, wanted: Wanted, kind: Kind, signals: tuple[type[BaseException], ...]) -> None:
         self._budget = Budget(wanted)
         self._kind = kind
-        self._swallows = swallows
         self._signals = signals
         self._outer: Block | None = None
         self._handled: BaseException | None = None  # What went on when it began.
@@ -196,16 +193,12 @@ class _Running:
 
     def _hidden(self, block: Block, error: BaseException | None) -> SolventError | None:
         """
-        The refusal that a framework made an error or an answer of, or nothing.
+        The refusal that ended it, or that a framework made an error of; or nothing.
         """
         if error is not None and not isinstance(error, Exception):  # It was cancelled, or its generator closed.
             return None
-        if block.stopped is not None:
+        if error is None or block.stopped is not None or isinstance(error, self._signals):
             return block.stopped
-        if error is None:
-            return block.refusal if self._swallows else None
-        if isinstance(error, self._signals):
-            return None
         return refusal_in(error, [*block.raised, self._handled])
 
     def _stop(self, refusal: SolventError) -> None:

@@ -29,7 +29,7 @@ def hook(module: ModuleType) -> list[Unhook]:
     Args:
         module: Where ``Agent`` is, or ``StepExecutor``, or a kind of tool.
     """
-    run_agent, begin_agent = (runs("agent", name_of, swallows=True) for name_of in (_role, _role_here))
+    run_agent, begin_agent = runs("agent", _role), runs("agent", _role_here)
     run_tool = runs("tool", _tool)
     points = [
         ("Agent", "_check_execution_error", _ending),
