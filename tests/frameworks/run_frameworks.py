@@ -50,7 +50,7 @@ ENVIRONMENTS = (
     environment("dspy", "dspy", "mcp"),
     environment("google-adk", "google-adk"),
     environment("haystack", "haystack-ai"),
-    environment("langchain", "langchain", "langgraph", "langchain-openai"),
+    environment("langchain", "langchain", "langgraph", "langchain-openai", "langgraph-supervisor", "langgraph-swarm"),
     environment("llama-index", "llama-index-core", "llama-index-llms-openai"),
     environment("openai-agents", "openai-agents"),
     environment("pydantic-ai", "pydantic-ai-slim[openai]"),

@@ -15,7 +15,9 @@ from agents import (
     InputGuardrail,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
+    RunHooks,
     Runner,
+    UserError,
     function_tool,
 )
 from fw_openai_agents import researcher
@@ -328,6 +330,58 @@ def test_a_guardrail_s_agent_stands_below_the_agent_that_it_guards(world):
     world.plays({"researcher": (Turn(text=ANSWER),), "helper": (Turn(text="It is about rivers."),)})
     asyncio.run(main())
     assert world.scopes == [f"{RESEARCHER}/agent:helper", RESEARCHER]
+
+
+class Hanging(RunHooks):
+    """
+    Callbacks of which one never returns.
+    """
+
+    def __init__(self, name):
+        self.reached = asyncio.Event()
+        setattr(self, name, self.hang)
+
+    async def hang(self, *_):
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("name", ["on_agent_start", "on_llm_start", "on_llm_end", "on_tool_start", "on_tool_end"])
+def test_a_callback_that_hangs_leaves_nothing_open_when_its_run_is_given_up(name, world):
+    async def main():
+        async with world.researcher(calls=5) as agent:
+            hanging = Hanging(name)
+            run = asyncio.create_task(Runner.run(agent, "Find out.", max_turns=20, hooks=hanging))
+            await hanging.reached.wait()
+            assert world.guarded.reserved() == 0
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            assert solvent.current_budget().scope.parts[-1][0] == "run"
+        return len(OPEN.blocks())
+
+    world.plays(SCRIPT)
+    assert asyncio.run(main()) == 0
+    assert len(world.calls) == len(world.aimock.heard())
+
+
+@pytest.mark.parametrize("name", ["on_agent_start", "on_llm_start", "on_llm_end", "on_tool_start", "on_tool_end"])
+def test_a_callback_that_raises_ends_the_run_as_it_does_without_solvent(name, world):
+    class Raising(RunHooks):
+        async def fail(self, *_):
+            raise KeyError("of its own")
+
+    async def main():
+        async with world.researcher(calls=5) as agent:
+            hooks = Raising()
+            setattr(hooks, name, hooks.fail)
+            with pytest.raises((KeyError, UserError), match="of its own"):
+                await Runner.run(agent, "Find out.", max_turns=20, hooks=hooks)
+        return len(OPEN.blocks())
+
+    world.plays(SCRIPT)
+    assert asyncio.run(main()) == 0
+    assert world.guarded.reserved() == 0
 
 
 def test_another_module_of_that_name_is_left_alone():

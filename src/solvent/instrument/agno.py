@@ -57,14 +57,20 @@ _run_agent = runs("agent", lambda agent, *_: agent.name or type(agent).__name__)
 
 
 def _run(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    return _run_agent(function, args[0] if args else kwargs.get("agent") or kwargs["team"], args, kwargs)
+    return _run_agent(function, args[0] if args else kwargs.get("agent") or kwargs.get("team"), args, kwargs)
+
+
+class _Entrypoint(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # It stands for a function of any kind.
+    """
+    A tool's function that has a scope; one that a program wrapped for ends of its own has none yet.
+    """
 
 
 def _execute(function: Callable[..., Any], call: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     tool = call.function
-    if getattr(tool, "entrypoint", None) is not None and not isinstance(tool.entrypoint, wrapt.FunctionWrapper):
+    if getattr(tool, "entrypoint", None) is not None and not isinstance(tool.entrypoint, _Entrypoint):
         call.function = copy(tool)
-        call.function.entrypoint = wrapt.FunctionWrapper(tool.entrypoint, _named(tool))
+        call.function.entrypoint = _Entrypoint(tool.entrypoint, _named(tool))
     return function(*args, **kwargs)
 
 

@@ -58,6 +58,8 @@ def _tries(function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: 
     """
     A refusal is no answer that another try would change, whatever figures are in its text.
     """
+    if not args:
+        return function(*args, **kwargs)
     call, refusals = args[0], list[SolventError]()
 
     @wraps(call)
