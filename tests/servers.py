@@ -183,7 +183,8 @@ class Recorder(Watched):
         async with aiohttp.ClientSession(
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),
-            connector=aiohttp.TCPConnector(limit=0),
+            # A connection that the server ends while it waits for the next request would cut that one.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             max_field_size=1 << 20,
         ) as self._session:
