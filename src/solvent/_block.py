@@ -23,6 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RAISED_MAX = 64  # Errors of tools that an agent's run may have at once.
+_KEPT_NONE: deque[BaseException] = deque(maxlen=0)  # Of all blocks of a program's own.
 
 CURRENT: ContextVar["Block | None"] = ContextVar("solvent_block", default=None)
 
@@ -84,7 +85,7 @@ class Block:
         self.runs: object = None
         self.refusal: SolventError | None = None
         self.stopped: SolventError | None = None
-        self.raised: deque[BaseException] = deque(maxlen=RAISED_MAX)
+        self.raised = _KEPT_NONE
 
     @property
     def runtime(self) -> Runtime:

@@ -4,6 +4,7 @@ How a budget opens: where its scope is, who holds calls to it, and that its limi
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from solvent._block import OPEN, Block
+from solvent._block import OPEN, RAISED_MAX, Block
 from solvent._branches import Begins
 from solvent._carrier import Carrier, check_known, is_known, openings_in
 from solvent._clock import SystemClock
@@ -124,7 +125,8 @@ def open_block(budget: object, wanted: Wanted, gateway: Outer | None, outer: Blo
     else:
         runtime = outer.runtime if outer is not None else PROCESS.runtime(wanted.ledger)
         block = Block(budget, outer, _scope(wanted, name, outer), runtime, retry=wanted.retry)
-    block.runs = wanted.runs
+    if wanted.runs is not None:
+        block.runs, block.raised = wanted.runs, deque(maxlen=RAISED_MAX)
     if block.kept_by is not None:
         block.kept_by.guard.limits.check_fallback(wanted.fallback, where=f"the fallback of budget({wanted.name!r})")
     if wanted.puts_in_force:
