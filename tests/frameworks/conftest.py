@@ -6,6 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+
+from solvent._limits import Limit
+from solvent._runtime import PROCESS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "instrument"))
 
@@ -32,3 +36,12 @@ def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
 
         told = {"own_limit": FRAMEWORK.own_limit, "package": package, "version": version(package), "requests": found}
         Path(path).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+
+
+@pytest.fixture
+def helper_limited(guarded: object) -> None:  # noqa: F811  # It has to be there first.
+    """
+    One call for the helper, by the policy.
+    """
+    limited = ("agent:helper", Limit(meter="calls", amount=1, source="solvent.yaml:3"))
+    PROCESS.runtime().follow(replace(PROCESS.runtime().guard.policy, budgets=(limited,)))

@@ -19,14 +19,11 @@ from google.adk.workflow import RetryConfig, Workflow
 from google.genai import types
 from guides import follow
 from journal import CALLS, RESEARCHER, calls_of
-from msgspec.structs import replace
 from scenario import ANSWER, SCRIPT, Framework, Models, ToolCall, Turn, task
 from test_frameworks import entries_of, policy  # noqa: F401  # A fixture.
 
 import solvent
 from solvent._block import CURRENT, OPEN
-from solvent._limits import Limit
-from solvent._runtime import PROCESS
 
 pytestmark = pytest.mark.slow
 
@@ -37,15 +34,6 @@ MODELS = FRAMEWORK.models
 @pytest.fixture
 def world(aimock, guarded):
     return World(aimock, guarded)
-
-
-@pytest.fixture
-def helper_limited(guarded):
-    """
-    One call for the helper, by the policy.
-    """
-    limited = ("agent:helper", Limit(meter="calls", amount=1, source="solvent.yaml:3"))
-    PROCESS.runtime().follow(replace(PROCESS.runtime().guard.policy, budgets=(limited,)))
 
 
 class World:

@@ -15,14 +15,11 @@ from haystack.dataclasses import ChatMessage
 from haystack.tools import AgentTool, Tool, create_tool_from_function
 from haystack.tools.errors import ToolInvocationError
 from journal import CALLS, RESEARCHER, calls_of
-from msgspec.structs import replace
 from scenario import ANSWER, SCRIPT, SHORT, Framework, ToolCall, Turn, task
 from test_frameworks import entries_of, policy  # noqa: F401  # A fixture.
 
 import solvent
 from solvent._block import CURRENT, OPEN
-from solvent._limits import Limit
-from solvent._runtime import PROCESS
 
 pytestmark = pytest.mark.slow
 
@@ -34,15 +31,6 @@ ASKED = [ChatMessage.from_user("Find out.")]
 @pytest.fixture
 def world(aimock, guarded):
     return World(aimock, guarded)
-
-
-@pytest.fixture
-def helper_limited(guarded):
-    """
-    One call for the helper, by the policy.
-    """
-    limited = ("agent:helper", Limit(meter="calls", amount=1, source="solvent.yaml:3"))
-    PROCESS.runtime().follow(replace(PROCESS.runtime().guard.policy, budgets=(limited,)))
 
 
 class World:

@@ -32,14 +32,11 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, create_react_agent
 from langgraph.pregel import Pregel
 from langgraph.types import Command, RetryPolicy, Send, interrupt
-from msgspec.structs import replace
 from scenario import ANSWER, SCRIPT, SHORT, Framework, ToolCall, Turn, task
 from test_frameworks import entries_of, policy  # noqa: F401  # A fixture.
 
 import solvent
 from solvent._block import CURRENT, OPEN
-from solvent._limits import Limit
-from solvent._runtime import PROCESS
 from solvent.instrument.langchain import is_final
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -49,15 +46,6 @@ MODELS = FRAMEWORK.models
 HOURS = 36_000  # What nobody may wait for.
 LOOP = asyncio.Runner()  # One for all tests.
 ASKED: Any = {"messages": [{"role": "user", "content": "Find out."}]}
-
-
-@pytest.fixture
-def helper_limited(guarded):
-    """
-    One call for the helper, by the policy.
-    """
-    limited = ("agent:helper", Limit(meter="calls", amount=1, source="solvent.yaml:3"))
-    PROCESS.runtime().follow(replace(PROCESS.runtime().guard.policy, budgets=(limited,)))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -23,30 +23,18 @@ from agents import (
 from fw_openai_agents import researcher
 from guides import follow
 from journal import CALLS, RESEARCHER, calls_of
-from msgspec.structs import replace
 from openai import AsyncOpenAI
 from scenario import ANSWER, SCRIPT, SHORT, Framework, ToolCall, Turn, task
 from test_frameworks import entries_of, policy  # noqa: F401  # A fixture.
 
 import solvent
 from solvent._block import CURRENT, OPEN
-from solvent._limits import Limit
-from solvent._runtime import PROCESS
 from solvent.instrument.openai_agents import _tool, hook
 
 pytestmark = pytest.mark.slow
 
 FRAMEWORK = Framework(__import__("fw_openai_agents"))
 MODELS = FRAMEWORK.models
-
-
-@pytest.fixture
-def helper_limited(guarded):
-    """
-    One call for the helper, by the policy.
-    """
-    limited = ("agent:helper", Limit(meter="calls", amount=1, source="solvent.yaml:3"))
-    PROCESS.runtime().follow(replace(PROCESS.runtime().guard.policy, budgets=(limited,)))
 
 
 @pytest.fixture
