@@ -20,7 +20,7 @@ RANKS = (
     ("errors",),
     ("_records",),
     ("_operations",),
-    ("_ledger",),
+    ("_digest", "_ledger"),
     ("stores", "prices", "wire"),
     ("policy", "_bounds", "_framework_usage", "_prefixes", "_tokenizers", "testing"),
     ("_constants", "_outer"),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from solvent._amounts import AMOUNT_MAX
 from solvent._limits import CHECKED_METERS, GAUGES, METERS
-from solvent._records import Account, Balance, CallRecord, Change, Place, Posting, Terms
+from solvent._records import Account, Balance, CallRecord, Change, Entry, Place, Posting, Terms
 
 
 def limit_in_force(charge_limit: int | None, *, override: int | None, topped_up: int) -> int | None:
@@ -113,6 +113,15 @@ def carries_run_total(account: Account) -> bool:
     Whether this is the account of everything that a run has spent: its own, in dollars, over its whole life.
     """
     return account.meter == "usd" and is_run(account.place)
+
+
+def booked(entry: Entry) -> int | None:
+    """
+    What an entry adds to what was spent, in nanodollars, by the accounts rather than by its record, so that no sum over
+    the journal can differ from a balance. Of a correction that is a difference; ``None`` where no cost is known.
+    """
+    added = next((posting.spent for posting in entry.postings if posting.account.meter == "usd"), 0)
+    return added if added or entry.kind == "correct" else entry.call.cost_nanodollars
 
 
 def is_run(place: Place) -> bool:

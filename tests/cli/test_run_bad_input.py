@@ -161,7 +161,7 @@ def broken_ledger(path: Path, kind: str) -> None:
     [
         ("foreign", "it is a database of another program"),
         ("garbage", "file is not a database"),
-        ("newer", "it is of version 99, and this Solvent knows versions up to 2"),
+        ("newer", "it is of version 99, and this Solvent knows versions up to 3"),
         ("torn", "database disk image is malformed"),
     ],
 )

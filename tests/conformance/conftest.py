@@ -9,6 +9,15 @@ from solvent.stores import open_store as open_by_url
 from solvent.testing import ManualClock
 
 
+@pytest.fixture(autouse=True)
+def digest_in_small_parts(monkeypatch):
+    """
+    So that what a test writes is folded, and not only what a thousand calls do.
+    """
+    monkeypatch.setattr("solvent.stores._sqlite_digest.FOLDED_AT_ONCE", 3)
+    monkeypatch.setattr("solvent.stores._sqlite_digest._CAUGHT_UP_AT_ONCE", 5)
+
+
 @pytest.fixture
 def clock():
     return ManualClock()

@@ -8,9 +8,10 @@ import apsw
 import pytest
 from clocks import ManualClock
 
+from solvent._digest import digest_of
 from solvent._operations import Charge, Refusal, Reserve, Reserved, Settle
 from solvent._records import Account
-from solvent.stores import open_store
+from solvent.stores import _sqlite_migrations, open_store
 from solvent.stores._sqlite_schema import VERSION
 
 LEDGERS = Path(__file__).with_name("ledgers")
@@ -64,11 +65,20 @@ def test_what_was_open_is_closed_and_what_was_answered_is_answered_alike(path):
     assert store.verify() is None
 
 
+def test_the_digest_of_an_old_file_is_what_its_journal_adds_up_to(path):
+    store = open_store(f"sqlite:///{path}", clock=ManualClock("2026-03-01T12:01:00"))
+    assert store.groups() == digest_of(store.entries())
+    assert sum(sums.cost for sums in store.groups().values()) == 540
+
+
 def test_an_old_file_that_is_cut_off_while_it_is_migrated_stays_as_it_was(path, monkeypatch):
-    def fail(*_):
+    last = _sqlite_migrations._STEPS[VERSION - 1]
+
+    def cut_off(connection):
+        last(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("solvent.stores._sqlite_migrations._Rewriting.add", fail)
+    monkeypatch.setitem(_sqlite_migrations._STEPS, VERSION - 1, cut_off)
     with pytest.raises(KeyboardInterrupt):
         open_store(f"sqlite:///{path}")
     monkeypatch.undo()

@@ -12,6 +12,7 @@ from solvent import _ledger
 from solvent._operations import Reserve, Settle
 from solvent.stores._books import Plan
 from solvent.stores._lanes import pack, pack_settled
+from solvent.stores._sqlite_known import find
 from solvent.stores._sqlite_rows import columns_of
 from solvent.stores._sqlite_schema import each, reserving_trigger
 from solvent.stores.sqlite import SQLiteStore
@@ -97,7 +98,7 @@ class SettledTwice(_Unguarded):
     trigger = "entry_closes"
 
     def _close(self, operation: Any) -> Any:
-        known = self._find(operation.id)
+        known = find(self._file, operation.id)
         if known is None or known.state != "settled" or not isinstance(operation, Settle):
             return super()._close(operation)
         booked = pack_settled(known.held, operation.actual)

@@ -92,14 +92,19 @@ class Journal:
         found = self._opened.get(scope) if scope is not None else next(reversed(self._opened.values()), None)
         return None if found is None else found[1].entry(found[0])
 
-    def entries(self, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
+    def entries(
+        self, scope: str | None = None, after: int = 0, kinds: Collection[Kind] | None = None
+    ) -> Iterator[Entry]:
         """
         The entries that there are now, each made when it is asked for.
         """
         opening, count = [entry for entry in self._opening.entries(scope) if entry.seq > after], self._opening.count
+        if kinds is not None and "opening_balance" not in kinds:
+            opening.clear()
         lines = list(islice(self.lines, max(after - count, 0), None))
         numbered = enumerate(lines, max(count, after) + 1)
-        return chain(opening, (line.entry(seq) for seq, line in numbered if under(line.scope, scope)))
+        found = (each for each in numbered if under(each[1].scope, scope) and (kinds is None or each[1].kind in kinds))
+        return chain(opening, (line.entry(seq) for seq, line in found))
 
     def fold(self) -> None:
         """

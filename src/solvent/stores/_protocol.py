@@ -4,11 +4,12 @@ What a store is: a place that applies operations of the ledger, each atomically,
 A new store is one file with one class, and one line in ``stores.STORES``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from solvent._digest import Facts, Sums
 from solvent._operations import Answer, Closed, Operation
-from solvent._records import Balance, Entry
+from solvent._records import Balance, Entry, Kind
 from solvent.errors import SolventError
 
 
@@ -46,9 +47,29 @@ class Store(Protocol):
         The accounts of a scope and of all below it (of all scopes without one), in their present windows.
         """
 
-    def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
+    def entries(
+        self, *, scope: str | None = None, after: int = 0, kinds: Collection[Kind] | None = None
+    ) -> Iterator[Entry]:
         """
         The journal in order: the entries of a scope and of all below it, with ``seq`` above ``after``.
+
+        Args:
+            kinds: Only entries of these kinds.
+        """
+
+    def groups(
+        self,
+        *,
+        scope: str | None = None,
+        hours: tuple[int, int] | None = None,
+        told: Callable[[int, int], object] | None = None,
+    ) -> Mapping[Facts, Sums]:
+        """
+        The digest of the journal: what the calls of a scope and of all below it add up to, group by group.
+
+        Args:
+            hours: Only calls that ended in these hours since 1970, the second one not included.
+            told: Is handed how many entries were read, and of how many, where many have to be.
         """
 
     def last_opened(self, scope: str | None = None) -> Entry | None:

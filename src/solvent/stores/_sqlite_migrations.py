@@ -11,14 +11,14 @@ import msgspec
 from solvent._limits import METERS, span
 from solvent._records import Account, Terms
 from solvent.stores._sqlite_rows import json_text, limits_by_place, terms_text
-from solvent.stores._sqlite_schema import CALL_COLUMNS, CHANGES, TABLES, TRIGGERS, VERSION, reserving_trigger
+from solvent.stores._sqlite_schema import CALL_COLUMNS, CHANGES, DIGEST, TABLES, TRIGGERS, VERSION, reserving_trigger
 
 
 def create(connection: apsw.Connection) -> None:
     """
     Make the tables in an empty file.
     """
-    connection.execute(TABLES + TRIGGERS + reserving_trigger())
+    connection.execute(TABLES + DIGEST + TRIGGERS + reserving_trigger())
 
 
 def migrate(connection: apsw.Connection, version: int) -> None:
@@ -127,4 +127,11 @@ class _Rewriting:
         return id
 
 
-_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_1}
+def _from_2(connection: apsw.Connection) -> None:
+    """
+    Version 2 kept no digest. Whoever first reads one takes the journal into it.
+    """
+    connection.execute(DIGEST)
+
+
+_STEPS: Mapping[int, Callable[[apsw.Connection], None]] = {1: _from_1, 2: _from_2}

@@ -2,22 +2,22 @@
 What an SQLite ledger is asked beside operations: balances, the journal, and whether the two agree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
 
 from solvent._limits import METERS
-from solvent._records import Account, Balance, Entry
+from solvent._records import Account, Balance, Entry, Kind
 from solvent.stores._audit import first_difference, held_difference, limit_difference, limits_set, rebuild
 from solvent.stores._books import Tally, balances_of
+from solvent.stores._sqlite_digest import first_difference as digest_difference
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_mirror import load
-from solvent.stores._sqlite_rows import SELECT_ENTRY, Names, read_entry
-from solvent.stores._sqlite_schema import SUMS, each
+from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, read_entry, rows_of
+from solvent.stores._sqlite_schema import NOTED, NOTES, SUMS, each
 
 PAGE = 1_000  # Entries that are read at once.
-_BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
 _ALL_BUCKETS = (
     f"SELECT scope, window, number, {', '.join(each(f'{part}_{{m}}') for part in SUMS)} "
     "FROM bucket JOIN place ON place.id = bucket.place"
@@ -32,7 +32,7 @@ _HELD = (
 
 
 def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns: int) -> list[Balance]:
-    where, bindings = (f"WHERE {_BELOW}", (scope,)) if scope is not None else ("", ())
+    where, bindings = (f"WHERE {BELOW}", (scope,)) if scope is not None else ("", ())
     tallies = []
     with file.snapshot():  # A path that is made between two statements would be seen in part.
         for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
@@ -45,11 +45,14 @@ def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns:
     return balances_of(tallies)
 
 
-def entries(file: SQLiteFile, scope: str | None, after: int) -> Iterator[Entry]:
-    where = f"{_BELOW} AND " if scope is not None else ""
+def entries(file: SQLiteFile, scope: str | None, after: int, kinds: Collection[Kind] | None) -> Iterator[Entry]:
+    conditions = ["seq > ?2"] if scope is None else [BELOW, "seq > ?2"]
+    if kinds is not None:
+        conditions.append(f"kind IN ({', '.join(repr(str(kind)) for kind in sorted(kinds))})")
+        conditions += [NOTED] if NOTES.issuperset(kinds) else []
     names, last = Names(file.rows), after
     # In pages, for a statement that is left half read would keep its state of the file for as long.
-    select = f"{SELECT_ENTRY} WHERE {where}seq > ?2 ORDER BY seq LIMIT {PAGE}"
+    select = f"{SELECT_ENTRY} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT {PAGE}"
     while rows := file.rows(select, scope, last):
         yield from (read_entry(row, names) for row in rows)
         last = rows[-1][0]
@@ -67,7 +70,7 @@ def verify(file: SQLiteFile) -> str | None:
     """
     with file.reader() as reader:
         reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
-        return _damage(reader) or _difference(reader)
+        return _damage(reader) or _difference(reader) or digest_difference(rows_of(reader))
 
 
 def _damage(reader: Any) -> str | None:
@@ -79,7 +82,7 @@ def _damage(reader: Any) -> str | None:
 
 
 def _difference(reader: Any) -> str | None:
-    names = Names(lambda sql, *bindings: reader.execute(sql, bindings).fetchall())
+    names = Names(rows_of(reader))
     journal = (read_entry(row, names) for row in reader.execute(f"{SELECT_ENTRY} ORDER BY seq"))
     set_by_journal: dict[Account, int] = {}
     rebuilt = rebuild(posting for entry in limits_set(journal, set_by_journal) for posting in entry.postings)

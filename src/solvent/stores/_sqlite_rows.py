@@ -16,6 +16,8 @@ from solvent._records import Account, CallRecord, Change, Entry, Posting, Terms
 from solvent.stores._lanes import LANE_BITS
 from solvent.stores._sqlite_schema import CALL_COLUMNS, CHANGES, ONCE, each
 
+Rows = Callable[..., list[tuple[Any, ...]]]  # Runs a statement with its bindings.
+
 _JSON_COLUMNS = frozenset({"bound_parts", "rungs", "usage"})
 _JSON = tuple(position for position, name in enumerate(CALL_COLUMNS) if name in _JSON_COLUMNS)
 _STREAM = CALL_COLUMNS.index("stream")
@@ -36,6 +38,9 @@ SELECT_ENTRY = (
     f"SELECT seq, at, kind, id, scope, terms, buckets, meter, amount, run_total_nanodollars, "
     f"{', '.join(_SUMS)}, {_CALL} FROM entry"
 )
+
+
+BELOW = "(scope = ?1 OR (scope > ?1 || '/' AND scope < ?1 || '0'))"  # '0' is the character after '/'.
 
 
 def _insert(*columns: str) -> str:
@@ -107,6 +112,10 @@ def _postings(row: Sequence[Any], names: "Names") -> tuple[Posting, ...]:
     ]
     topped_up = {meter: amount} if kind == "top_up" else {}
     return postings(found, numbers, Change(reserved=parts[0], spent=parts[1], overrun=parts[2], topped_up=topped_up))
+
+
+def rows_of(connection: Any) -> Rows:
+    return lambda sql, *bindings: connection.execute(sql, bindings).fetchall()
 
 
 class Names:

@@ -6,7 +6,7 @@ reservation, so that no client, ours or not, can write half of it or reserve abo
 from solvent._limits import METERS, ROLLING_SECONDS
 from solvent._records import CallRecord
 
-VERSION = 2
+VERSION = 3
 CALL_COLUMNS = CallRecord.__struct_fields__
 
 
@@ -99,6 +99,21 @@ CREATE TABLE reservation (
     closing INTEGER REFERENCES entry (seq)
 ) WITHOUT ROWID;
 CREATE INDEX reservation_open ON reservation (id) WHERE state = 'open';
+"""
+
+NOTES = frozenset({"close", "open", "set_limit", "top_up"})
+NOTED = "kind IN ('close', 'open', 'set_limit', 'top_up')"  # In these words, for the planner compares words.
+
+# What people ask of a journal, without reading it: its digest (_sqlite_digest), and the entries that are no calls.
+DIGEST = f"""
+CREATE TABLE digest (
+    scope TEXT NOT NULL,
+    hour INTEGER NOT NULL,  -- Since 1970, UTC.
+    facts TEXT NOT NULL,  -- JSON: what the calls of a group have in common.
+    sums TEXT NOT NULL,  -- JSON: what they add up to.
+    PRIMARY KEY (scope, hour, facts)
+) WITHOUT ROWID;
+CREATE INDEX entry_note ON entry (scope, seq) WHERE {NOTED};
 """
 
 TRIGGERS = f"""

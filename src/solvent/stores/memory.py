@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock
+from solvent._digest import DIGESTED, Facts, Sums, digest_of, within
 from solvent._limits import SECOND_NS
 from solvent._operations import (
     Answer,
@@ -287,11 +288,22 @@ class MemoryStore:
                 tally.move(now_ns)
             return balances_of(tallies)
 
-    def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
+    def entries(
+        self, *, scope: str | None = None, after: int = 0, kinds: Collection[Kind] | None = None
+    ) -> Iterator[Entry]:
         with self._lock:
             self._recover()
-            entries = self._journal.entries(scope, after)
+            entries = self._journal.entries(scope, after, kinds)
         yield from entries
+
+    def groups(
+        self,
+        *,
+        scope: str | None = None,
+        hours: tuple[int, int] | None = None,
+        told: Callable[[int, int], object] | None = None,  # noqa: ARG002  # There is never much to read.
+    ) -> Mapping[Facts, Sums]:
+        return within(digest_of(self.entries(scope=scope, kinds=DIGESTED)), hours)
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock:

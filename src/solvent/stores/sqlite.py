@@ -4,7 +4,7 @@ The ledger in one SQLite file, shared by any number of processes on one machine.
 Every operation is one row of an ``INSERT INTO entry``; triggers write all that it changes (``_sqlite_schema``).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock
+from solvent._digest import Facts, Sums
 from solvent._limits import SECOND_NS
 from solvent._operations import (
     Answer,
@@ -30,7 +31,7 @@ from solvent._operations import (
     Settle,
     TopUp,
 )
-from solvent._records import Account, Balance, CallRecord, Entry, Kind, State, Terms
+from solvent._records import Account, Balance, CallRecord, Entry, Kind, Terms
 from solvent.errors import (
     IdConflict,
     OutcomeUnknown,
@@ -43,7 +44,9 @@ from solvent.stores._books import Plan
 from solvent.stores._closing import CLOSED_BY, Held, adjustment, booked_by, closing_call, closing_kind, refusal, tell
 from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._owner import is_alive, this_process
+from solvent.stores._sqlite_digest import fold_when_due, groups
 from solvent.stores._sqlite_file import SQLiteFile
+from solvent.stores._sqlite_known import Reservation, find
 from solvent.stores._sqlite_mirror import Mirror
 from solvent.stores._sqlite_reading import balances, entries, last_opened, verify
 from solvent.stores._sqlite_rows import (
@@ -60,33 +63,6 @@ from solvent.stores._sqlite_rows import (
 )
 from solvent.stores._sqlite_schema import ONCE_KINDS
 from solvent.stores._time import Anchor, anchored, read_anchor
-
-_KNOWN = (
-    "SELECT state, so_far, amounts, scope, contents, buckets, reserving, closing FROM reservation "
-    "JOIN entry ON seq = reserving JOIN terms ON terms.id = entry.terms WHERE reservation.id = ?"
-)
-
-
-class _Reservation:
-    """
-    A reservation as the file has it, or as this process has just made it.
-    """
-
-    __slots__ = ("amounts", "buckets", "closing", "held", "numbers", "reserving", "scope", "so_far", "state", "terms")
-
-    def __init__(
-        self, scope: str, terms: Terms, amounts: Mapping[str, int], numbers: tuple[int, ...], buckets: str
-    ) -> None:
-        self.state: State = "open"
-        self.scope = scope
-        self.terms = terms
-        self.amounts = amounts
-        self.numbers = numbers
-        self.buckets = buckets
-        self.held = pack(amounts)
-        self.so_far: Mapping[str, int] = {}
-        self.reserving: int | None = None
-        self.closing: int | None = None
 
 
 class SQLiteStore:
@@ -115,7 +91,8 @@ class SQLiteStore:
             TopUp: self._adjust,
             SetLimit: self._adjust,
         }
-        self._open: dict[str, _Reservation] = {}  # Those that were made here.
+        self._open: dict[str, Reservation] = {}  # Those that were made here.
+        self._fold_at = 0  # The entry after which somebody looks whether the digest is to be brought up to date.
         try:
             with self._file.mapped():
                 self._anchor = self._anchored()
@@ -124,7 +101,10 @@ class SQLiteStore:
 
     def apply(self, operations: Sequence[Operation]) -> list[Answer | SolventError]:
         with self._lock, self._file.mapped(), self._transaction([operation.id for operation in operations]):
-            return [self._apply_one(operation) for operation in operations]
+            answers = [self._apply_one(operation) for operation in operations]
+            if self._file.connection.last_insert_rowid() >= self._fold_at:
+                self._fold_at = fold_when_due(self._file.connection)
+            return answers
 
     @contextmanager
     def _transaction(self, ids: Sequence[str] = ()) -> Iterator[None]:
@@ -154,7 +134,7 @@ class SQLiteStore:
             return refusal(operation, plan, open_in=self._open_in, held_by=self._held_by)
         numbers = plan.numbers
         buckets = self._mirror.buckets(plan, numbers)
-        made = _Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
+        made = Reservation(operation.scope, operation.terms, operation.amounts, numbers, buckets)
         head = (now_ns, "reserve", operation.id, made.scope, plan.key, made.buckets)
         deadline = self._deadline(operation.ttl_seconds)
         mine = (json_text(operation.amounts), this_process(self._clock), deadline)
@@ -170,7 +150,7 @@ class SQLiteStore:
         return Reserved(id=operation.id, state="open", balances=plan.standing())
 
     def _repeated(self, operation: Reserve, plan: Plan) -> Reserved | None:
-        known = self._find(operation.id)
+        known = find(self._file, operation.id)
         if known is None:
             return None
         if not operation.is_same(known.scope, known.terms.accounts, known.amounts):
@@ -208,7 +188,7 @@ class SQLiteStore:
         self,
         kind: Kind,
         id: str,
-        known: _Reservation,
+        known: Reservation,
         reserved: int,
         spent: int,
         above: int,
@@ -234,7 +214,7 @@ class SQLiteStore:
             run_total_nanodollars=run_total,
         )
 
-    def _answer(self, id: str, known: _Reservation) -> Closed:
+    def _answer(self, id: str, known: Reservation) -> Closed:
         """
         What was recorded when it was closed.
         """
@@ -307,7 +287,7 @@ class SQLiteStore:
         alive = {owner: is_alive(owner, clock=self._clock) for owner in {row[1] for row in rows}}
         return [id for id, owner, deadline in rows if deadline < now or not alive[owner]]
 
-    def _expire_one(self, id: str, known: _Reservation) -> Closed:
+    def _expire_one(self, id: str, known: Reservation) -> Closed:
         booked = _ledger.expired(known.amounts, known.so_far)
         overrun = _ledger.overruns(known.amounts, booked)
         row = self._file.row(f"{SELECT_ENTRY} WHERE seq = ?", known.reserving)
@@ -319,9 +299,21 @@ class SQLiteStore:
         with self._lock, self._file.mapped():
             return balances(self._file, scope, now_ns=self._now_ns(), full_until_ns=self._anchor.full_until_ns)
 
-    def entries(self, *, scope: str | None = None, after: int = 0) -> Iterator[Entry]:
+    def entries(
+        self, *, scope: str | None = None, after: int = 0, kinds: Collection[Kind] | None = None
+    ) -> Iterator[Entry]:
         with self._file.mapped():
-            yield from entries(self._file, scope, after)
+            yield from entries(self._file, scope, after, kinds)
+
+    def groups(
+        self,
+        *,
+        scope: str | None = None,
+        hours: tuple[int, int] | None = None,
+        told: Callable[[int, int], object] | None = None,
+    ) -> Mapping[Facts, Sums]:
+        with self._file.mapped():
+            return groups(self._file, scope, hours, told)
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock, self._file.mapped():
@@ -346,22 +338,11 @@ class SQLiteStore:
     def _plan(self, terms: Terms, now_ns: int) -> Plan:
         return self._mirror.plan(terms, now_ns=now_ns, full_until_ns=self._anchor.full_until_ns)
 
-    def _known(self, id: str) -> _Reservation:
-        known = self._find(id)
+    def _known(self, id: str) -> Reservation:
+        known = find(self._file, id)
         if known is None:
             raise ReservationNotFound(id=id)
         return known
-
-    def _find(self, id: str) -> _Reservation | None:
-        row = self._file.row(_KNOWN, id) if id.isprintable() else None  # The driver could not even ask for some others.
-        if row is None:
-            return None
-        state, so_far, amounts, scope, contents, buckets, reserving, closing = row
-        numbers = Names(self._file.rows).numbers(buckets)
-        found = _Reservation(scope, read_terms(contents), msgspec.json.decode(amounts), numbers, buckets)
-        found.state = state
-        found.so_far, found.reserving, found.closing = msgspec.json.decode(so_far), reserving, closing
-        return found
 
     def _anchored(self) -> Anchor:
         """
@@ -383,7 +364,7 @@ class SQLiteStore:
         return self._clock.uptime_ns() + int(ttl_seconds * SECOND_NS)
 
     def _held_by(self, id: str) -> Held | None:
-        known = self._find(id)
+        known = find(self._file, id)
         if known is None or known.state != "open":
             return None
         return Held(dict(zip(known.terms.places, known.numbers, strict=True)), known.amounts)

@@ -4,9 +4,11 @@ Promises on the journal: it is only added to, and its sums are the balances.
 
 from collections import Counter
 
+from solvent._digest import digest_of, within
 from solvent._operations import Charge, Closed, Note, Refusal, Release, Reserved, SetLimit, Settle, TopUp
-from solvent._records import Account, CallRecord, Terms
+from solvent._records import Account, CallRecord, Kind, Terms
 from solvent.errors import IdConflict, ReservationNotFound
+from solvent.stores._protocol import under
 from solvent.testing._asking import CALLS, PARALLEL, RUN, TEAM, TEAM_USD, USD, everything, reserve, sums
 from solvent.testing._clock import ManualClock
 from solvent.testing._faces import Face
@@ -73,6 +75,33 @@ class Journal:
         assert list(ledger.store.entries(scope="team:sea")) == list(ledger.store.entries(scope=f"{RUN}2")) == []
         assert ledger.store.balances("team:sea") == []
         assert [balance.account for balance in ledger.store.balances(RUN)] == [USD]
+
+    def test_the_journal_is_read_by_kind(self, ledger: Face, clock: ManualClock) -> None:
+        lively(ledger, clock)
+        sets: tuple[tuple[Kind, ...], ...] = (
+            ("settle",),
+            ("expire", "correct"),
+            ("top_up", "set_limit"),
+            ("release", "reserve"),
+        )
+        for kinds in sets:
+            expected = [entry for entry in ledger.store.entries() if entry.kind in kinds]
+            assert expected
+            assert list(ledger.store.entries(kinds=kinds)) == expected
+            assert list(ledger.store.entries(scope=RUN, kinds=kinds, after=expected[0].seq)) == [
+                entry for entry in expected[1:] if under(entry.scope, RUN)
+            ]
+
+    def test_the_digest_is_what_the_journal_adds_up_to(self, ledger: Face, clock: ManualClock) -> None:
+        lively(ledger, clock)
+        for scope in (None, TEAM, RUN, "team:nobody"):
+            assert ledger.store.groups(scope=scope) == digest_of(ledger.store.entries(scope=scope))
+        groups = ledger.store.groups()
+        spent = sum(balance.spent for balance in ledger.store.balances() if balance.account == USD)
+        assert sum(sums.cost for sums in groups.values()) == spent > 0
+        hour = next(iter(groups)).hour
+        assert ledger.store.groups(hours=(hour, hour + 1)) == within(groups, (hour, hour + 1))
+        assert ledger.store.groups(scope=RUN, hours=(hour + 1, hour + 2)) == {}
 
     def test_an_entry_tells_the_call(self, ledger: Face) -> None:
         call = CallRecord(

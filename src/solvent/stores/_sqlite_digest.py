@@ -1,0 +1,184 @@
+"""
+The digest that an SQLite ledger keeps of its journal: sums of all entries up to one of them, in the table ``digest``.
+
+Whoever writes folds new entries into it, a thousand at a time, and whoever reads adds those that came since. It is made
+of the journal alone and holds nothing else.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Line, Sums
+from solvent.stores._sqlite_file import SQLiteFile
+from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
+
+FOLDED_AT_ONCE = 1_024  # Entries: some milliseconds for the writer whose turn it is.
+_CAUGHT_UP_AT_ONCE = 16_384  # By a reader who finds more than that, of a ledger that had no digest.
+_KEY = "digested"
+
+_KINDS = ", ".join(f"'{kind}'" for kind in sorted(DIGESTED))
+_COLUMNS = (
+    f"at, kind, id, scope, {', '.join(CALL_FIELDS)}, "
+    "spent_usd, spent_input_tokens, spent_output_tokens, spent_calls, overrun_usd, iif(kind = 'refuse', terms, NULL)"
+)
+_LINES = f"SELECT {_COLUMNS} FROM entry WHERE seq > ?1 AND seq <= ?2 AND kind IN ({_KINDS})"
+_EXPIRY = (
+    f"SELECT {_COLUMNS} FROM entry WHERE scope = ?1 AND kind = 'expire' AND id = ?2 "
+    "AND seq > (SELECT reserving FROM reservation WHERE id = ?2) LIMIT 1"
+)
+_UPSERT = "INSERT INTO digest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET sums = excluded.sums"
+_RUNGS = 4 + CALL_FIELDS.index("rungs")
+_USAGE = 4 + CALL_FIELDS.index("usage")
+
+_usage = msgspec.json.Decoder(dict[str, int]).decode
+_sums = msgspec.json.Decoder(Sums).decode
+_encoder = msgspec.json.Encoder()
+
+
+def digested(rows: Rows) -> int:
+    """
+    The last entry that is in the digest.
+    """
+    found = rows(f"SELECT value FROM meta WHERE key = '{_KEY}'")
+    return int(found[0][0]) if found else 0
+
+
+def fold_when_due(connection: Any) -> int:
+    """
+    Take new entries into the digest, inside a transaction, where there are many; the entry to look again at.
+    """
+    rows = rows_of(connection)
+    done, last = digested(rows), _last(rows)
+    if last - done >= FOLDED_AT_ONCE:
+        done = _fold(rows, done, last)
+    return done + FOLDED_AT_ONCE
+
+
+def _fold(rows: Rows, first: int, last: int) -> int:
+    last = min(last, first + _CAUGHT_UP_AT_ONCE)
+    for facts, sums in _added(rows, first, last).items():
+        key = facts.scope, facts.hour, _facts_text(facts)
+        known = rows("SELECT sums FROM digest WHERE scope = ? AND hour = ? AND facts = ?", *key)
+        if known:
+            joined = _sums(known[0][0])
+            joined.join(sums)
+            sums = joined
+        rows(_UPSERT, *key, _encoder.encode(sums).decode())
+    rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", _KEY, last)
+    return last
+
+
+def groups(
+    file: SQLiteFile,
+    scope: str | None,
+    hours: tuple[int, int] | None,
+    told: Callable[[int, int], object] | None,
+) -> Mapping[Facts, Sums]:
+    _catch_up(file, told)
+    with file.snapshot():
+        found = dict(_kept(file.rows, scope, hours))
+        added = _added(file.rows, digested(file.rows), _last(file.rows), scope)
+    for facts, sums in added.items():
+        if hours is None or hours[0] <= facts.hour < hours[1]:
+            if facts in found:
+                found[facts].join(sums)
+            else:
+                found[facts] = sums
+    return found
+
+
+def first_difference(rows: Rows) -> str | None:
+    """
+    The first group of the digest that is not what the journal adds up to, in words.
+    """
+    by_journal = _added(rows, 0, digested(rows))
+    kept = dict(_kept(rows, None, None))
+    for facts in sorted(by_journal.keys() | kept.keys(), key=repr):
+        if by_journal.get(facts) != kept.get(facts):
+            return f"the digest of {facts.scope} is not what the journal adds up to"
+    return None
+
+
+def _catch_up(file: SQLiteFile, told: Callable[[int, int], object] | None) -> None:
+    """
+    Fold what writers have left, where that is much: an older version's, or a ledger's that was made without a digest.
+    """
+    done, last = digested(file.rows), _last(file.rows)
+    while last - done > _CAUGHT_UP_AT_ONCE:
+        with file.transaction():
+            done = _fold(file.rows, digested(file.rows), last)
+        if told is not None:
+            told(done, last)
+
+
+def _last(rows: Rows) -> int:
+    return int(rows("SELECT coalesce(max(seq), 0) FROM entry")[0][0])
+
+
+def _kept(rows: Rows, scope: str | None, hours: tuple[int, int] | None) -> Iterator[tuple[Facts, Sums]]:
+    conditions = [BELOW] if scope is not None else []
+    conditions += ["hour >= ?2 AND hour < ?3"] if hours is not None else []
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    select = f"SELECT scope, hour, facts, sums FROM digest {where}"
+    for of, hour, facts, sums in rows(select, *_bindings(scope, hours)):
+        yield replace(_facts_in(facts), scope=of, hour=hour), _sums(sums)
+
+
+def _bindings(scope: str | None, hours: tuple[int, int] | None) -> tuple[object, ...]:
+    if hours is None:
+        return () if scope is None else (scope,)
+    return (scope, *hours)
+
+
+def _added(rows: Rows, first: int, last: int, scope: str | None = None) -> dict[Facts, Sums]:
+    """
+    What entries above ``first`` and up to ``last`` add up to.
+    """
+    names = Names(rows)
+
+    def expiry(of_id: str, of_scope: str) -> Line | None:
+        return next((_line(row, names) for row in rows(_EXPIRY, of_scope, of_id)), None)
+
+    digest = Digest(expiry)
+    below = "" if scope is None else f" AND {BELOW.replace('?1', '?3')}"
+    bindings = () if scope is None else (scope,)
+    while first < last:
+        page = min(first + _CAUGHT_UP_AT_ONCE, last)
+        for row in rows(f"{_LINES}{below} ORDER BY seq", first, page, *bindings):
+            digest.add(_line(row, names))
+        first = page
+    return digest.groups
+
+
+def _line(row: tuple[Any, ...], names: Names) -> Line:
+    fields = list(row)
+    if fields[_RUNGS] is not None:
+        fields[_RUNGS] = _rungs(fields[_RUNGS])
+    if fields[_USAGE] is not None:
+        fields[_USAGE] = _usage(fields[_USAGE])
+    terms = fields.pop()
+    if terms is not None:
+        found = names.terms(terms)
+        fields += [found.accounts[0], found.limits[0]]
+    return Line(*fields)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _rungs(text: str) -> tuple[str, ...]:
+    return tuple(msgspec.json.decode(text))
+
+
+def _facts_text(facts: Facts) -> str:
+    """
+    All but the scope and the hour, which have columns of their own.
+    """
+    return _encoder.encode(replace(facts, scope="", hour=0)).decode()
+
+
+@functools.lru_cache(maxsize=4_096)
+def _facts_in(text: str) -> Facts:
+    return msgspec.json.decode(text, type=Facts)

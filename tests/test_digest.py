@@ -1,0 +1,98 @@
+"""
+What a digest tells apart, and what it adds up.
+"""
+
+from pathlib import Path
+
+import pytest
+from clocks import ManualClock
+from run_journal import CENT, START, RunJournal
+
+from solvent._digest import HOUR_NS, Facts, Sums, digest_of
+from solvent.stores.memory import MemoryStore
+from solvent.stores.sqlite import SQLiteStore
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def journal(clock: ManualClock) -> RunJournal:
+    return RunJournal(MemoryStore(clock=clock))
+
+
+def only(journal: RunJournal) -> tuple[Facts, Sums]:
+    [(facts, sums)] = journal.store.groups().items()
+    return facts, sums
+
+
+def test_calls_that_differ_in_amounts_alone_are_one_group(journal: RunJournal) -> None:
+    journal.call(2 * CENT, usage={"input_tokens": 10, "cache_read_tokens": 4}, rungs=("prefix", "wait 1.5 s"))
+    journal.call(1, usage={"input_tokens": 5}, rungs=("prefix", "wait 2 min 3 s"), attempt=1, status="200")
+
+    facts, sums = only(journal)
+    assert (facts.rungs, facts.status, facts.is_call) == (("prefix", "wait"), None, True)
+    assert (sums.count, sums.cost, sums.bound, sums.bounded, sums.retries) == (2, 2 * CENT + 1, 6 * CENT, 2, 1)
+    assert sums.tokens == {"input_tokens": 15, "cache_read_tokens": 4}
+    assert sums.waited_milliseconds == 124_500
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model_used": "gpt-5"},
+        {"tier": "flex"},
+        {"estimated": "cut"},
+        {"status": "503"},
+        {"rungs": ("warn usd",)},
+        {"price_source": "the reply"},
+        {"ended": 7 * HOUR_NS},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_calls_that_a_report_tells_apart_are_groups_of_their_own(journal: RunJournal, other: dict[str, object]) -> None:
+    journal.call(status="200")
+    journal.call(**{"status": "200", **other})
+
+    assert len(journal.store.groups()) == 2
+
+
+def test_a_late_truth_is_moved_from_what_expired_to_what_it_was(tmp_path: Path, clock: ManualClock) -> None:
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store)
+    id = journal.reserve(3 * CENT)
+    clock.advance(seconds=121)
+    store.expire()
+    store.groups()
+    journal.settle(id, 1, usage={"input_tokens": 7})
+
+    groups = store.groups()
+
+    assert groups == digest_of(store.entries())
+    by_kind = {facts.kind: sums for facts, sums in groups.items()}
+    assert (by_kind["expire"].count, by_kind["expire"].cost) == (0, 0)
+    assert (by_kind["settle"].count, by_kind["settle"].cost, by_kind["settle"].corrected) == (1, 1, 1)
+
+
+def test_a_ledger_of_many_calls_is_read_once(tmp_path: Path, clock: ManualClock) -> None:
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store, limits={"usd": 2**52})
+    for _ in range(1_100):
+        journal.call(1)
+
+    [(digested,)] = store._file.rows("SELECT value FROM meta WHERE key = 'digested'")
+    assert digested >= 1_024
+    assert sum(sums.count for sums in store.groups().values()) == 1_100
+    assert store.verify() is None
+
+
+def test_a_digest_that_is_wrong_is_found(tmp_path: Path, clock: ManualClock) -> None:
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store, limits={"usd": 2**52})
+    for _ in range(600):
+        journal.call(1)
+    store._file.rows("UPDATE digest SET sums = replace(sums, '[', '[1')")
+
+    assert store.verify() == "the digest of run:triage is not what the journal adds up to"
