@@ -277,21 +277,19 @@ def _is_telling(status: str | None) -> bool:
     return status == "failed" or (status is not None and status.isdecimal() and int(status) >= 400)
 
 
-def digest_of(entries: Iterable[Entry]) -> dict[Facts, Sums]:
+def digest_of(entries: Iterable[Entry], after: int = 0) -> dict[Facts, Sums]:
     """
-    The groups of a whole journal, or of one from its beginning on.
+    The groups of a whole journal, or of its entries with ``seq`` above one.
     """
-    digest = Digest(_unknown)
+    expired: dict[str, Line] = {}
+    digest = Digest(lambda of_id, _: expired.get(of_id))
     for entry in entries:
         if entry.kind in DIGESTED:
-            digest.add(line_of(entry))
+            if entry.seq > after:
+                digest.add(line_of(entry))
+            elif entry.kind == "expire":
+                expired[entry.id] = line_of(entry)
     return digest.groups
-
-
-def _unknown(*_: str) -> None:
-    """
-    No expiry: what came before the beginning is in an opening balance.
-    """
 
 
 def within(groups: Mapping[Facts, Sums], hours: tuple[int, int] | None) -> Mapping[Facts, Sums]:

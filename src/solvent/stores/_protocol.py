@@ -62,6 +62,7 @@ class Store(Protocol):
         *,
         scope: str | None = None,
         hours: tuple[int, int] | None = None,
+        after: int = 0,
         told: Callable[[int, int], object] | None = None,
     ) -> Mapping[Facts, Sums]:
         """
@@ -69,7 +70,13 @@ class Store(Protocol):
 
         Args:
             hours: Only calls that ended in these hours since 1970, the second one not included.
+            after: Only entries with ``seq`` above this one, which have to be read one by one.
             told: Is handed how many entries were read, and of how many, where many have to be.
+        """
+
+    def held(self, scope: str | None = None) -> list[Entry]:
+        """
+        The reservations of a scope and of all below it that are open now, by the entries that made them.
         """
 
     def last_opened(self, scope: str | None = None) -> Entry | None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Line, Sums
+from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Line, Sums, within
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
 
@@ -76,18 +76,20 @@ def groups(
     file: SQLiteFile,
     scope: str | None,
     hours: tuple[int, int] | None,
+    after: int,
     told: Callable[[int, int], object] | None,
 ) -> Mapping[Facts, Sums]:
+    if after:
+        return within(_added(file.rows, after, _last(file.rows), scope), hours)
     _catch_up(file, told)
     with file.snapshot():
         found = dict(_kept(file.rows, scope, hours))
         added = _added(file.rows, digested(file.rows), _last(file.rows), scope)
-    for facts, sums in added.items():
-        if hours is None or hours[0] <= facts.hour < hours[1]:
-            if facts in found:
-                found[facts].join(sums)
-            else:
-                found[facts] = sums
+    for facts, sums in within(added, hours).items():
+        if facts in found:
+            found[facts].join(sums)
+        else:
+            found[facts] = sums
     return found
 
 

@@ -58,6 +58,14 @@ def entries(file: SQLiteFile, scope: str | None, after: int, kinds: Collection[K
         last = rows[-1][0]
 
 
+def held(file: SQLiteFile, scope: str | None) -> list[Entry]:
+    where = f"{BELOW} AND " if scope is not None else ""
+    made = "seq IN (SELECT reserving FROM reservation WHERE state = 'open')"
+    names = Names(file.rows)
+    rows = file.rows(f"{SELECT_ENTRY} WHERE {where}{made} ORDER BY seq", *([] if scope is None else [scope]))
+    return [read_entry(row, names) for row in rows]
+
+
 def last_opened(file: SQLiteFile, scope: str | None) -> Entry | None:
     select = f"{SELECT_ENTRY} WHERE kind = 'open' AND coalesce(scope = ?, true) ORDER BY seq DESC LIMIT 1"
     row = file.row(select, scope)

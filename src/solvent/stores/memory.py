@@ -43,6 +43,7 @@ from solvent.stores._protocol import under
 from solvent.stores._time import anchored
 
 ENTRIES_MAX = 65_536  # Older ones become part of the opening balance.
+_RESERVE: tuple[Kind, ...] = ("reserve",)
 CLOSED_MAX = 65_536  # Closed reservations whose answers are still known.
 
 # An entry that is being made: its line, what it is about, of a closing what is above the reservation; and the entry in
@@ -301,9 +302,13 @@ class MemoryStore:
         *,
         scope: str | None = None,
         hours: tuple[int, int] | None = None,
+        after: int = 0,
         told: Callable[[int, int], object] | None = None,  # noqa: ARG002  # There is never much to read.
     ) -> Mapping[Facts, Sums]:
-        return within(digest_of(self.entries(scope=scope, kinds=DIGESTED)), hours)
+        return within(digest_of(self.entries(scope=scope, kinds=DIGESTED), after), hours)
+
+    def held(self, scope: str | None = None) -> list[Entry]:
+        return [entry for entry in self.entries(scope=scope, kinds=_RESERVE) if entry.id in self._open]
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock:

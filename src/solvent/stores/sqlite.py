@@ -48,7 +48,7 @@ from solvent.stores._sqlite_digest import fold_when_due, groups
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_known import Reservation, find
 from solvent.stores._sqlite_mirror import Mirror
-from solvent.stores._sqlite_reading import balances, entries, last_opened, verify
+from solvent.stores._sqlite_reading import balances, entries, held, last_opened, verify
 from solvent.stores._sqlite_rows import (
     INSERT_CLOSING,
     INSERT_NOTE,
@@ -310,10 +310,15 @@ class SQLiteStore:
         *,
         scope: str | None = None,
         hours: tuple[int, int] | None = None,
+        after: int = 0,
         told: Callable[[int, int], object] | None = None,
     ) -> Mapping[Facts, Sums]:
         with self._file.mapped():
-            return groups(self._file, scope, hours, told)
+            return groups(self._file, scope, hours, after, told)
+
+    def held(self, scope: str | None = None) -> list[Entry]:
+        with self._lock, self._file.mapped():
+            return held(self._file, scope)
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock, self._file.mapped():

@@ -102,6 +102,14 @@ class Journal:
         hour = next(iter(groups)).hour
         assert ledger.store.groups(hours=(hour, hour + 1)) == within(groups, (hour, hour + 1))
         assert ledger.store.groups(scope=RUN, hours=(hour + 1, hour + 2)) == {}
+        middle = 2 * len(list(ledger.store.entries())) // 3
+        assert ledger.store.groups(after=middle) == digest_of(ledger.store.entries(), middle)
+
+    def test_what_is_held_are_the_reservations_that_are_open(self, ledger: Face, clock: ManualClock) -> None:
+        lively(ledger, clock)
+        assert [(entry.kind, entry.id) for entry in ledger.store.held()] == [("reserve", "last")]
+        assert ledger.store.held(RUN) == ledger.store.held(TEAM) == ledger.store.held()
+        assert ledger.store.held("team:nobody") == []
 
     def test_an_entry_tells_the_call(self, ledger: Face) -> None:
         call = CallRecord(
