@@ -102,6 +102,9 @@ class Sums(Struct, kw_only=True, array_like=True):
             self.tokens[name] = self.tokens.get(name, 0) + count
 
 
+Groups = Mapping[Facts, Sums]
+Hours = tuple[int, int]  # Since 1970, UTC; the second one not included.
+
 _NUMBERS = tuple(name for name in Sums.__struct_fields__ if name not in ("last", "said", "tokens"))
 
 
@@ -292,7 +295,7 @@ def digest_of(entries: Iterable[Entry], after: int = 0) -> dict[Facts, Sums]:
     return digest.groups
 
 
-def within(groups: Mapping[Facts, Sums], hours: tuple[int, int] | None) -> Mapping[Facts, Sums]:
+def within(groups: Groups, hours: Hours | None) -> Groups:
     """
     The groups of these hours, the second one not included.
     """

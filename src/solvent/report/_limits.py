@@ -83,7 +83,7 @@ def _rows(report: Report) -> list[tuple[str, Balance]]:
             account = Account(other.scope, other.meter, other.window)
             balance = Balance(account=account, limit=int(other.limit), spent=other.spent)
             rows.append((f"{_name(account)} ({other.on_exceed})", balance))
-    by_scope: dict[str, list[tuple[str, Balance]]] = {report.scope: []}
+    by_scope: dict[str, list[tuple[str, Balance]]] = {report.scope or "": []}
     for row in rows:
         by_scope.setdefault(row[1].account.scope, []).append(row)
     return [row for rows in by_scope.values() for row in rows]

@@ -1,5 +1,5 @@
 """
-What a report says of one run: its limits, what was spent on which model, what was refused, and what is still open.
+What a report says: the limits, what was spent on which model and where, what was refused, and what is still open.
 
 Amounts are integers: nanodollars for money, counts for the rest. Each of them is a sum over the journal.
 """
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from solvent._digest import Facts, Sums
 from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 
@@ -68,12 +69,82 @@ class Share(Struct, frozen=True, kw_only=True):
     nanodollars: int = 0
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Rung(Struct, frozen=True, kw_only=True):
     """
-    One run as its journal tells it.
+    What one rung of the ladder did.
 
     Attributes:
-        scope: The run's scope: ``run:triage``.
+        name: ``prefix``, ``tokenizer``, ``count``, ``wait``, ``degrade``, ``shrink`` or ``refuse``.
+        calls: Calls that it was taken for.
+        cost_nanodollars: What those did cost.
+        saved_nanodollars: What was not spent for it: of ``degrade`` what the model that was asked for would have cost
+            more, for what the other one used; of ``refuse`` the most that the refused calls could have cost. ``None``
+            where nobody can tell: the other rungs only found room for a call.
+        waited_milliseconds: Of ``wait``, all calls together.
+    """
+
+    name: str
+    calls: int
+    cost_nanodollars: int = 0
+    saved_nanodollars: int | None = None
+    waited_milliseconds: int = 0
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """
+    One scope in the tree of a report. What it used in all is its own and its children's, to the nanodollar.
+
+    Attributes:
+        scope: Its path; ``None`` of a node that stands for ``count`` cheaper ones that are not told one by one.
+        count: How many scopes it stands for.
+        own, total: What calls of the scope itself used, and those with all below.
+        refused: Calls that were refused, with those below; ``released`` those that were never sent.
+        reserved_nanodollars: What open calls hold, with those below.
+        estimated, overruns: As in the report, with those below.
+        limits: The limits of this scope's own accounts, with what these hold.
+        children: The dearest first.
+    """
+
+    scope: str | None
+    count: int = 1
+    own: Use = field(default_factory=Use)
+    total: Use = field(default_factory=Use)
+    refused: int = 0
+    released: int = 0
+    reserved_nanodollars: int = 0
+    estimated: Share = field(default_factory=Share)
+    overruns: Share = field(default_factory=Share)
+    limits: tuple[Balance, ...] = ()
+    children: tuple["Node", ...] = ()
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """
+    What calls used that have something in common.
+
+    Attributes:
+        key: A text for each of the names that rows are told apart by: ``("2026-03-01", "researcher")``; ``None`` where
+            a call has no such thing, such as an agent.
+        estimated, overruns: Of them, as in the report.
+    """
+
+    key: tuple[str | None, ...]
+    use: Use
+    refused: int = 0
+    released: int = 0
+    estimated: Share = field(default_factory=Share)
+    overruns: Share = field(default_factory=Share)
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """
+    One run as its journal tells it, or any scope, or all of a ledger.
+
+    Attributes:
+        scope: The run's scope: ``run:triage``; ``None`` for a whole ledger.
+        hours: Only calls that ended in these hours since 1970 are in its sums, the second one not included; ``None``
+            for all.
+        runs: How many runs were opened in it.
         openings: How often it was opened; a run that is continued by name is opened again.
         before: What was used before the last opening: what a run that is continued by name had spent by then.
         state: ``running``, ``killed`` or ``ended``; ``None`` where nobody can tell whether its process is there still.
@@ -100,9 +171,15 @@ class Report(Struct, frozen=True, kw_only=True):
         open: Reservations that are not closed yet, and what they hold.
         overruns: Calls that cost more than was reserved; ``nanodollars`` is the excess.
         bounds: Calls of which bound and cost are both known; ``nanodollars`` is the sum of their bounds.
+        retries: Calls that were not the first try of their request.
+        ladder: What each rung of the ladder did, in its order.
+        tree: The same by scope; Σ children and own = total at every node.
+        groups: What all this was added up from.
     """
 
-    scope: str
+    scope: str | None
+    hours: tuple[int, int] | None = None
+    runs: int = 0
     openings: int = 0
     before: Use = field(default_factory=Use)
     state: str | None = None
@@ -129,6 +206,28 @@ class Report(Struct, frozen=True, kw_only=True):
     open: Share = field(default_factory=Share)
     overruns: Share = field(default_factory=Share)
     bounds: Share = field(default_factory=Share)
+    retries: int = 0
+    ladder: tuple[Rung, ...] = ()
+    tree: Node | None = None
+    groups: Mapping[Facts, Sums] = field(default_factory=dict)
+
+    def by(self, *names: str) -> tuple[Row, ...]:
+        """
+        Sums of the calls that have these in common, the dearest first.
+
+        Args:
+            *names: ``model``, ``provider``, ``agent``, ``step``, ``run``, ``user``, ``team``, ``org``, ``day``,
+                ``hour``, ``tier``, ``price``, ``estimated``, ``status``.
+
+        Raises:
+            ValueError: A name is none of these.
+        """
+        from solvent.report._by import rows_by
+
+        return rows_by(self.groups, names)
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.scope or 'a ledger'}: {self.total!r}>"
 
     def __str__(self) -> str:
         from solvent.report._terminal import WIDTH_PIPED, render  # Which draws what stands here.

@@ -2,41 +2,79 @@
 Sums under way, while a report is added up.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from msgspec.structs import replace
 
 from solvent._clock import Clock
-from solvent._ledger import carries_run_total, is_run
-from solvent._records import Entry
-from solvent.report._records import Share, Use
+from solvent._digest import Facts, Sums
+from solvent.report._records import Node, Row, Share, Use
 from solvent.stores._owner import is_there
 
 
-class Sum:
+class Total:
     """
-    A ``Use`` under way. Calls can be taken out again, for a correction replaces what an expiry booked.
+    What groups of calls add up to.
     """
 
     def __init__(self) -> None:
-        self.calls = self.cost = self.unpriced = 0
+        self.calls = self.cost = self.unpriced = self.refused = self.released = 0
+        self.estimated, self.overruns = Shares(), Shares()
         self.tokens: Counter[str] = Counter()
 
-    def add(self, entry: Entry, sign: int) -> None:
-        cost = cost_of(entry)
-        self.calls += sign
-        self.cost += sign * (cost or 0)
-        self.unpriced += sign * (cost is None)
-        for name, count in (_bounded_tokens(entry) if entry.call.usage is None else entry.call.usage).items():
-            self.tokens[name] += sign * count
+    def add(self, facts: Facts, sums: Sums) -> None:
+        if facts.kind == "refuse":
+            self.refused += sums.count
+        elif facts.kind == "release":
+            self.released += sums.count
+        else:
+            self.calls += sums.count
+            self.cost += sums.cost
+            self.unpriced += sums.unpriced
+            self.tokens.update(sums.tokens)
+            self.overruns.add(sums.overruns, sums.overrun)
+            if facts.estimated is not None:
+                self.estimated.add(sums.count, sums.cost)
 
-    def join(self, other: "Sum") -> None:
+    def join(self, other: "Total") -> None:
         self.calls += other.calls
         self.cost += other.cost
         self.unpriced += other.unpriced
+        self.refused += other.refused
+        self.released += other.released
         self.tokens.update(other.tokens)
+        self.estimated.add(other.estimated.count, other.estimated.nanodollars)
+        self.overruns.add(other.overruns.count, other.overruns.nanodollars)
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.calls or self.cost or self.refused or self.released)
 
     def use(self) -> Use:
         tokens = {name: count for name, count in sorted(self.tokens.items()) if count}
         return Use(calls=self.calls, cost_nanodollars=self.cost, unpriced=self.unpriced, tokens=tokens)
+
+    def row(self, key: tuple[str | None, ...]) -> Row:
+        return Row(
+            key=key,
+            use=self.use(),
+            refused=self.refused,
+            released=self.released,
+            estimated=self.estimated.share(),
+            overruns=self.overruns.share(),
+        )
+
+    def node(self, scope: str | None, *, own: Use) -> Node:
+        return Node(
+            scope=scope,
+            own=own,
+            total=self.use(),
+            refused=self.refused,
+            released=self.released,
+            estimated=self.estimated.share(),
+            overruns=self.overruns.share(),
+        )
 
 
 class Shares:
@@ -47,12 +85,38 @@ class Shares:
     def __init__(self) -> None:
         self.count = self.nanodollars = 0
 
-    def add(self, sign: int, nanodollars: int) -> None:
-        self.count += sign
-        self.nanodollars += sign * nanodollars
+    def add(self, count: int, nanodollars: int) -> None:
+        self.count += count
+        self.nanodollars += nanodollars
 
     def share(self) -> Share:
         return Share(count=self.count, nanodollars=self.nanodollars)
+
+
+def answered(groups: Mapping[Facts, Sums]) -> dict[Facts, Sums]:
+    """
+    The same groups, with those that nobody answered told as of the model that mostly answers for the asked name, so
+    that one model has one name.
+    """
+    counts: defaultdict[tuple[str | None, str | None], Counter[str]] = defaultdict(Counter)
+    for facts, sums in groups.items():
+        if facts.is_call and facts.model_used is not None:
+            counts[facts.provider, facts.model_asked][facts.model_used] += sums.count
+    mostly = {name: max(used, key=lambda each, used=used: (used[each], each)) for name, used in counts.items()}  # type: ignore[misc]
+    found: dict[Facts, Sums] = {}
+    for facts, sums in groups.items():
+        if facts.model_used is None:
+            facts = replace(facts, model_used=mostly.get((facts.provider, facts.model_asked), facts.model_asked))
+        if facts in found:
+            sums = _joined(found[facts], sums)
+        found[facts] = sums
+    return found
+
+
+def _joined(one: Sums, other: Sums) -> Sums:
+    joined = replace(one, tokens=dict(one.tokens))
+    joined.join(other)
+    return joined
 
 
 class OpenTime:
@@ -86,24 +150,3 @@ class OpenTime:
             return self._nanoseconds
         last = self._clock.now_ns() if self.state == "running" else seen
         return self._nanoseconds + max(last - self._opened, 0)
-
-
-def cost_of(entry: Entry) -> int | None:
-    """
-    What a closing booked: by the run's own account where it has one, so that the report and the balance cannot differ.
-    """
-    booked = next((posting.spent for posting in entry.postings if carries_run_total(posting.account)), None)
-    unpriced = entry.call.cost_nanodollars is None and not booked
-    return None if unpriced else entry.call.cost_nanodollars if booked is None else booked
-
-
-def _bounded_tokens(entry: Entry) -> dict[str, int]:
-    """
-    The tokens that were booked where nobody told what was used: their bounds.
-    """
-    return {
-        f"{kind}_tokens": posting.spent
-        for kind in ("input", "output")
-        for posting in entry.postings
-        if posting.account.meter == f"{kind}_tokens" and is_run(posting.account.place) and posting.spent
-    }

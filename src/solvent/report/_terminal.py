@@ -267,10 +267,12 @@ def _again(report: Report, pen: Pen, ledger: str | None) -> str:
     return f"see it again: solvent report --run {shlex.quote(pen.plain(shown_name(report.scope, bare=True)))}{place}"
 
 
-def shown_name(scope: str, *, bare: bool = False) -> str:
+def shown_name(scope: str | None, *, bare: bool = False) -> str:
     """
     ``run triage`` for ``run:triage``, bare ``triage``; the scope itself where the name alone would not be clear.
     """
+    if scope is None:
+        return "all runs"
     (kind, name), *below = Scope.parse(scope).parts
     if below or kind != "run" or ":" in name or not name.isprintable():
         return scope

@@ -4,13 +4,15 @@ What a store is: a place that applies operations of the ledger, each atomically,
 A new store is one file with one class, and one line in ``stores.STORES``.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
-from solvent._digest import Facts, Sums
+from solvent._digest import Groups, Hours
 from solvent._operations import Answer, Closed, Operation
 from solvent._records import Balance, Entry, Kind
 from solvent.errors import SolventError
+
+Told = Callable[[int, int], object]  # Is handed how many entries were read, and of how many.
 
 
 class Store(Protocol):
@@ -58,13 +60,8 @@ class Store(Protocol):
         """
 
     def groups(
-        self,
-        *,
-        scope: str | None = None,
-        hours: tuple[int, int] | None = None,
-        after: int = 0,
-        told: Callable[[int, int], object] | None = None,
-    ) -> Mapping[Facts, Sums]:
+        self, *, scope: str | None = None, hours: Hours | None = None, after: int = 0, told: Told | None = None
+    ) -> Groups:
         """
         The digest of the journal: what the calls of a scope and of all below it add up to, group by group.
 
@@ -77,6 +74,12 @@ class Store(Protocol):
     def held(self, scope: str | None = None) -> list[Entry]:
         """
         The reservations of a scope and of all below it that are open now, by the entries that made them.
+        """
+
+    def last_seen(self, scope: str, *, before: int | None = None) -> int | None:
+        """
+        When a scope, or one below it, last gave a sign of life: the time of its last entry with ``seq`` below
+        ``before`` that is no expiry, for whoever looks may write one; ``None`` when there was none.
         """
 
     def last_opened(self, scope: str | None = None) -> Entry | None:

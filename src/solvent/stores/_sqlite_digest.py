@@ -6,13 +6,14 @@ of the journal alone and holds nothing else.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Line, Sums, within
+from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Groups, Hours, Line, Sums, within
+from solvent.stores._protocol import Told
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
 
@@ -75,10 +76,10 @@ def _fold(rows: Rows, first: int, last: int) -> int:
 def groups(
     file: SQLiteFile,
     scope: str | None,
-    hours: tuple[int, int] | None,
+    hours: Hours | None,
     after: int,
-    told: Callable[[int, int], object] | None,
-) -> Mapping[Facts, Sums]:
+    told: Told | None,
+) -> Groups:
     if after:
         return within(_added(file.rows, after, _last(file.rows), scope), hours)
     _catch_up(file, told)
@@ -105,7 +106,7 @@ def first_difference(rows: Rows) -> str | None:
     return None
 
 
-def _catch_up(file: SQLiteFile, told: Callable[[int, int], object] | None) -> None:
+def _catch_up(file: SQLiteFile, told: Told | None) -> None:
     """
     Fold what writers have left, where that is much: an older version's, or a ledger's that was made without a digest.
     """
@@ -121,7 +122,7 @@ def _last(rows: Rows) -> int:
     return int(rows("SELECT coalesce(max(seq), 0) FROM entry")[0][0])
 
 
-def _kept(rows: Rows, scope: str | None, hours: tuple[int, int] | None) -> Iterator[tuple[Facts, Sums]]:
+def _kept(rows: Rows, scope: str | None, hours: Hours | None) -> Iterator[tuple[Facts, Sums]]:
     conditions = [BELOW] if scope is not None else []
     conditions += ["hour >= ?2 AND hour < ?3"] if hours is not None else []
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -130,7 +131,7 @@ def _kept(rows: Rows, scope: str | None, hours: tuple[int, int] | None) -> Itera
         yield replace(_facts_in(facts), scope=of, hour=hour), _sums(sums)
 
 
-def _bindings(scope: str | None, hours: tuple[int, int] | None) -> tuple[object, ...]:
+def _bindings(scope: str | None, hours: Hours | None) -> tuple[object, ...]:
     if hours is None:
         return () if scope is None else (scope,)
     return (scope, *hours)

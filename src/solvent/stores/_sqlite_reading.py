@@ -17,6 +17,7 @@ from solvent.stores._sqlite_mirror import load
 from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, read_entry, rows_of
 from solvent.stores._sqlite_schema import NOTED, NOTES, SUMS, each
 
+SEQ_MAX = 2**63 - 1
 PAGE = 1_000  # Entries that are read at once.
 _ALL_BUCKETS = (
     f"SELECT scope, window, number, {', '.join(each(f'{part}_{{m}}') for part in SUMS)} "
@@ -64,6 +65,12 @@ def held(file: SQLiteFile, scope: str | None) -> list[Entry]:
     names = Names(file.rows)
     rows = file.rows(f"{SELECT_ENTRY} WHERE {where}{made} ORDER BY seq", *([] if scope is None else [scope]))
     return [read_entry(row, names) for row in rows]
+
+
+def last_seen(file: SQLiteFile, scope: str, before: int | None) -> int | None:
+    select = f"SELECT at FROM entry WHERE {BELOW} AND kind <> 'expire' AND seq < ?2 ORDER BY seq DESC LIMIT 1"
+    row = file.row(select, scope, SEQ_MAX if before is None else before)
+    return None if row is None else row[0]
 
 
 def last_opened(file: SQLiteFile, scope: str | None) -> Entry | None:

@@ -113,7 +113,7 @@ CREATE TABLE digest (
     sums TEXT NOT NULL,  -- JSON: what they add up to.
     PRIMARY KEY (scope, hour, facts)
 ) WITHOUT ROWID;
-CREATE INDEX entry_note ON entry (scope, seq) WHERE {NOTED};
+CREATE INDEX entry_noted ON entry (seq, scope, kind) WHERE {NOTED};
 """
 
 TRIGGERS = f"""

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock
-from solvent._digest import DIGESTED, Facts, Sums, digest_of, within
 from solvent._limits import SECOND_NS
 from solvent._operations import (
     Answer,
@@ -41,6 +40,7 @@ from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._lines import Journal, Line
 from solvent.stores._protocol import under
 from solvent.stores._time import anchored
+from solvent.stores._without_digest import WithoutDigest
 
 ENTRIES_MAX = 65_536  # Older ones become part of the opening balance.
 _RESERVE: tuple[Kind, ...] = ("reserve",)
@@ -51,7 +51,7 @@ CLOSED_MAX = 65_536  # Closed reservations whose answers are still known.
 _Change = tuple[Line, About, Mapping[str, int], "_Change | None"]
 
 
-class MemoryStore:
+class MemoryStore(WithoutDigest):
     """
     A store that lives and ends with its process; the rule itself, under one lock.
 
@@ -296,16 +296,6 @@ class MemoryStore:
             self._recover()
             entries = self._journal.entries(scope, after, kinds)
         yield from entries
-
-    def groups(
-        self,
-        *,
-        scope: str | None = None,
-        hours: tuple[int, int] | None = None,
-        after: int = 0,
-        told: Callable[[int, int], object] | None = None,  # noqa: ARG002  # There is never much to read.
-    ) -> Mapping[Facts, Sums]:
-        return within(digest_of(self.entries(scope=scope, kinds=DIGESTED), after), hours)
 
     def held(self, scope: str | None = None) -> list[Entry]:
         return [entry for entry in self.entries(scope=scope, kinds=_RESERVE) if entry.id in self._open]

@@ -14,7 +14,7 @@ import msgspec
 
 from solvent import _ledger
 from solvent._clock import Clock, SystemClock
-from solvent._digest import Facts, Sums
+from solvent._digest import Groups, Hours
 from solvent._limits import SECOND_NS
 from solvent._operations import (
     Answer,
@@ -44,11 +44,12 @@ from solvent.stores._books import Plan
 from solvent.stores._closing import CLOSED_BY, Held, adjustment, booked_by, closing_call, closing_kind, refusal, tell
 from solvent.stores._lanes import may_overrun, pack, pack_settled
 from solvent.stores._owner import is_alive, this_process
+from solvent.stores._protocol import Told
 from solvent.stores._sqlite_digest import fold_when_due, groups
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_known import Reservation, find
 from solvent.stores._sqlite_mirror import Mirror
-from solvent.stores._sqlite_reading import balances, entries, held, last_opened, verify
+from solvent.stores._sqlite_reading import balances, entries, held, last_opened, last_seen, verify
 from solvent.stores._sqlite_rows import (
     INSERT_CLOSING,
     INSERT_NOTE,
@@ -306,19 +307,18 @@ class SQLiteStore:
             yield from entries(self._file, scope, after, kinds)
 
     def groups(
-        self,
-        *,
-        scope: str | None = None,
-        hours: tuple[int, int] | None = None,
-        after: int = 0,
-        told: Callable[[int, int], object] | None = None,
-    ) -> Mapping[Facts, Sums]:
+        self, *, scope: str | None = None, hours: Hours | None = None, after: int = 0, told: Told | None = None
+    ) -> Groups:
         with self._file.mapped():
             return groups(self._file, scope, hours, after, told)
 
     def held(self, scope: str | None = None) -> list[Entry]:
         with self._lock, self._file.mapped():
             return held(self._file, scope)
+
+    def last_seen(self, scope: str, *, before: int | None = None) -> int | None:
+        with self._lock, self._file.mapped():
+            return last_seen(self._file, scope, before)
 
     def last_opened(self, scope: str | None = None) -> Entry | None:
         with self._lock, self._file.mapped():

@@ -105,6 +105,17 @@ class Journal:
         middle = 2 * len(list(ledger.store.entries())) // 3
         assert ledger.store.groups(after=middle) == digest_of(ledger.store.entries(), middle)
 
+    def test_the_last_sign_of_life_is_no_expiry(self, ledger: Face, clock: ManualClock) -> None:
+        ledger.do(reserve("a", 10))
+        first = clock.now_ns()
+        clock.advance(seconds=7)
+        ledger.do(reserve("b", 10))
+        clock.advance(seconds=600)
+        ledger.store.expire()
+        assert ledger.store.last_seen(RUN) == ledger.store.last_seen(TEAM) == first + 7_000_000_000
+        assert ledger.store.last_seen(RUN, before=2) == first
+        assert ledger.store.last_seen(RUN, before=1) is ledger.store.last_seen("team:nobody") is None
+
     def test_what_is_held_are_the_reservations_that_are_open(self, ledger: Face, clock: ManualClock) -> None:
         lively(ledger, clock)
         assert [(entry.kind, entry.id) for entry in ledger.store.held()] == [("reserve", "last")]
