@@ -96,3 +96,31 @@ def test_a_digest_that_is_wrong_is_found(tmp_path: Path, clock: ManualClock) -> 
     store._file.rows("UPDATE digest SET sums = replace(sums, '[', '[1')")
 
     assert store.verify() == "the digest of run:triage is not what the journal adds up to"
+
+
+def test_a_writer_gains_on_a_journal_without_a_digest_and_a_reader_catches_up(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("solvent.stores._sqlite_digest.FOLDED_AT_ONCE", 10)
+    monkeypatch.setattr("solvent.stores._sqlite_digest._CAUGHT_UP_AT_ONCE", 30)
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store, limits={"usd": 2**52})
+    for _ in range(100):
+        journal.call(1)
+    store._file.rows("DELETE FROM digest")
+    store._file.rows("UPDATE meta SET value = 0 WHERE key = 'digested'")
+
+    def digested() -> int:
+        return int(store._file.rows("SELECT value FROM meta WHERE key = 'digested'")[0][0])
+
+    for _ in range(20):
+        journal.call(1)
+    gained = digested()
+    told: list[tuple[int, int]] = []
+    groups = store.groups(told=lambda done, last: told.append((done, last)))
+
+    assert 40 <= gained <= 100
+    assert told[-1] == (digested(), 240)
+    assert digested() >= 210
+    assert groups == digest_of(store.entries())
+    assert store.verify() is None

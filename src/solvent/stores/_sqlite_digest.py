@@ -51,16 +51,19 @@ def digested(rows: Rows) -> int:
 def fold_when_due(connection: Any) -> int:
     """
     Take new entries into the digest, inside a transaction, where there are many; the entry to look again at.
+
+    A ledger that had no digest is behind by more than a writer should wait for: it gains on it by a thousand at a time,
+    or a reader does.
     """
     rows = rows_of(connection)
     done, last = digested(rows), _last(rows)
-    if last - done >= FOLDED_AT_ONCE:
-        done = _fold(rows, done, last)
-    return done + FOLDED_AT_ONCE
+    if last - done < FOLDED_AT_ONCE:
+        return done + FOLDED_AT_ONCE
+    _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
+    return last + FOLDED_AT_ONCE
 
 
 def _fold(rows: Rows, first: int, last: int) -> int:
-    last = min(last, first + _CAUGHT_UP_AT_ONCE)
     for facts, sums in _added(rows, first, last).items():
         key = facts.scope, facts.hour, _facts_text(facts)
         known = rows("SELECT sums FROM digest WHERE scope = ? AND hour = ? AND facts = ?", *key)
@@ -113,7 +116,8 @@ def _catch_up(file: SQLiteFile, told: Told | None) -> None:
     done, last = digested(file.rows), _last(file.rows)
     while last - done > _CAUGHT_UP_AT_ONCE:
         with file.transaction():
-            done = _fold(file.rows, digested(file.rows), last)
+            done = digested(file.rows)  # Somebody else may be at it, too.
+            done = _fold(file.rows, done, min(_last(file.rows), done + _CAUGHT_UP_AT_ONCE))
         if told is not None:
             told(done, last)
 
