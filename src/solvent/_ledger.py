@@ -5,6 +5,7 @@ A store keeps balances and records and applies this rule in one atomic step. No 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -88,24 +89,33 @@ def postings(terms: Terms | None, buckets: Sequence[int], change: Change) -> tup
     """
     if terms is None:
         return ()
-    limits = dict(zip(terms.accounts, terms.limits, strict=True))
-    by_place = dict(zip(terms.places, buckets, strict=True))
     parts = (change.reserved, change.spent, change.overrun, change.topped_up)
-    changed = [meter for meter in METERS if any(part.get(meter) for part in parts)]
-    accounts = dict.fromkeys(terms.accounts)
-    accounts.update(dict.fromkeys(Account(place[0], meter, place[1]) for place in by_place for meter in changed))
+    changed = tuple([meter for meter in METERS if any(part.get(meter) for part in parts)])
+    reserved, spent, overrun, topped_up = parts
     return tuple(
         Posting(
             account,
-            by_place[account.place],
-            change.reserved.get(account.meter, 0),
-            change.spent.get(account.meter, 0),
-            change.overrun.get(account.meter, 0),
-            change.topped_up.get(account.meter, 0),
-            limits.get(account),
+            buckets[at],
+            reserved.get(account.meter, 0),
+            spent.get(account.meter, 0),
+            overrun.get(account.meter, 0),
+            topped_up.get(account.meter, 0),
+            limit,
         )
-        for account in accounts
+        for account, at, limit in _posted(terms, changed)
     )
+
+
+@lru_cache(maxsize=4_096)
+def _posted(terms: Terms, changed: tuple[str, ...]) -> tuple[tuple[Account, int, int | None], ...]:
+    """
+    The accounts that an entry tells of, each with the number of its place and its limit.
+    """
+    limits = dict(zip(terms.accounts, terms.limits, strict=True))
+    places = {place: at for at, place in enumerate(terms.places)}
+    accounts = dict.fromkeys(terms.accounts)
+    accounts.update(dict.fromkeys(Account(place[0], meter, place[1]) for place in places for meter in changed))
+    return tuple((account, places[account.place], limits.get(account)) for account in accounts)
 
 
 def carries_run_total(account: Account) -> bool:

@@ -4,12 +4,12 @@ What a store is: a place that applies operations of the ledger, each atomically,
 A new store is one file with one class, and one line in ``stores.STORES``.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from solvent._digest import Groups, Hours
 from solvent._operations import Answer, Closed, Operation
-from solvent._records import Balance, Entry, Kind
+from solvent._records import Account, Balance, Entry, Kind
 from solvent.errors import SolventError
 
 Told = Callable[[int, int], object]  # Is handed how many entries were read, and of how many.
@@ -44,9 +44,12 @@ class Store(Protocol):
             told: Is handed how each of them was closed, when all that is recorded and no lock is held.
         """
 
-    def balances(self, scope: str | None = None) -> list[Balance]:
+    def balances(self, scope: str | None = None, *, below: bool = True) -> list[Balance]:
         """
         The accounts of a scope and of all below it (of all scopes without one), in their present windows.
+
+        Args:
+            below: Those below it, too.
         """
 
     def entries(
@@ -69,6 +72,11 @@ class Store(Protocol):
             hours: Only calls that ended in these hours since 1970, the second one not included.
             after: Only entries with ``seq`` above this one, which have to be read one by one.
             told: Is handed how many entries were read, and of how many, where many have to be.
+        """
+
+    def limits(self, scope: str | None = None) -> Mapping[Account, int]:
+        """
+        The limits that came with calls to the accounts of a scope and of all below it, the newest of each account.
         """
 
     def held(self, scope: str | None = None) -> list[Entry]:

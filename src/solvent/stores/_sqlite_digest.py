@@ -6,6 +6,7 @@ of the journal alone and holds nothing else.
 """
 
 import functools
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Groups, Hours,
 from solvent.stores._protocol import Told
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
+
+_log = logging.getLogger("solvent")
 
 FOLDED_AT_ONCE = 1_024  # Entries: some milliseconds for the writer whose turn it is.
 _CAUGHT_UP_AT_ONCE = 16_384  # By a reader who finds more than that, of a ledger that had no digest.
@@ -59,7 +62,12 @@ def fold_when_due(connection: Any) -> int:
     done, last = digested(rows), _last(rows)
     if last - done < FOLDED_AT_ONCE:
         return done + FOLDED_AT_ONCE
-    _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
+    try:
+        with connection:  # What it wrote so far is taken back alone.
+            _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
+    except (ArithmeticError, AttributeError, TypeError, ValueError, msgspec.MsgspecError):
+        # A record that cannot be read keeps reports from being made, and must not keep calls from being booked.
+        _log.exception("the digest of the ledger cannot be brought up to date")
     return last + FOLDED_AT_ONCE
 
 
@@ -86,9 +94,11 @@ def groups(
     if after:
         return within(_added(file.rows, after, _last(file.rows), scope), hours)
     _catch_up(file, told)
-    with file.snapshot():
-        found = dict(_kept(file.rows, scope, hours))
-        added = _added(file.rows, digested(file.rows), _last(file.rows), scope)
+    with file.reader() as reader:  # Calls go on meanwhile, in this process, too.
+        reader.execute("BEGIN")
+        rows = rows_of(reader)
+        found = dict(_kept(rows, scope, hours))
+        added = _added(rows, digested(rows), _last(rows), scope)
     for facts, sums in within(added, hours).items():
         if facts in found:
             found[facts].join(sums)

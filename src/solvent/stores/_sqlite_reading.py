@@ -14,10 +14,11 @@ from solvent.stores._books import Tally, balances_of
 from solvent.stores._sqlite_digest import first_difference as digest_difference
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_mirror import load
-from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, read_entry, rows_of
+from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, json_text, read_entry, rows_of
 from solvent.stores._sqlite_schema import NOTED, NOTES, SUMS, each
 
 SEQ_MAX = 2**63 - 1
+FEW = 50_000
 PAGE = 1_000  # Entries that are read at once.
 _ALL_BUCKETS = (
     f"SELECT scope, window, number, {', '.join(each(f'{part}_{{m}}') for part in SUMS)} "
@@ -32,8 +33,9 @@ _HELD = (
 )
 
 
-def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns: int) -> list[Balance]:
-    where, bindings = (f"WHERE {BELOW}", (scope,)) if scope is not None else ("", ())
+def balances(file: SQLiteFile, scope: str | None, below: bool, *, now_ns: int, full_until_ns: int) -> list[Balance]:
+    where = "" if scope is None else f"WHERE {BELOW if below else 'scope = ?1'}"
+    bindings = () if scope is None else (scope,)
     tallies = []
     with file.snapshot():  # A path that is made between two statements would be seen in part.
         for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
@@ -47,16 +49,53 @@ def balances(file: SQLiteFile, scope: str | None, *, now_ns: int, full_until_ns:
 
 
 def entries(file: SQLiteFile, scope: str | None, after: int, kinds: Collection[Kind] | None) -> Iterator[Entry]:
-    conditions = ["seq > ?2"] if scope is None else [BELOW, "seq > ?2"]
-    if kinds is not None:
-        conditions.append(f"kind IN ({', '.join(repr(str(kind)) for kind in sorted(kinds))})")
-        conditions += [NOTED] if NOTES.issuperset(kinds) else []
     names, last = Names(file.rows), after
+    of_kinds, index = "true", ""
+    if kinds is not None:
+        of_kinds = f"kind IN ({', '.join(repr(str(kind)) for kind in sorted(kinds))})"
+        if NOTES.issuperset(kinds):
+            of_kinds += f" AND {NOTED}"
+            index = "INDEXED BY entry_noted "  # Which the planner would pass over, for it cannot know how few they are.
+    if scope is not None and not index:
+        last, few = _few(file, scope, after)
+        for at in range(0, len(few), PAGE):
+            chosen = json_text(few[at : at + PAGE])
+            page = f"{SELECT_ENTRY} WHERE seq IN (SELECT value FROM json_each(?)) AND {of_kinds} ORDER BY seq"
+            yield from (read_entry(row, names) for row in file.rows(page, chosen))
     # In pages, for a statement that is left half read would keep its state of the file for as long.
-    select = f"{SELECT_ENTRY} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT {PAGE}"
+    below = "" if scope is None else f"{BELOW} AND "
+    select = f"{SELECT_ENTRY} {index}WHERE {below}seq > ?2 AND {of_kinds} ORDER BY seq LIMIT {PAGE}"
     while rows := file.rows(select, scope, last):
         yield from (read_entry(row, names) for row in rows)
         last = rows[-1][0]
+
+
+def _few(file: SQLiteFile, scope: str, after: int) -> tuple[int, list[int]]:
+    """
+    The entries of a scope after one, where they are few, and up to which one that is all of them: among many others
+    they are found by their index, which has them in another order.
+    """
+    with file.snapshot():
+        rows = file.rows(
+            f"SELECT seq FROM entry INDEXED BY entry_scope WHERE {BELOW} AND seq > ?2 LIMIT {FEW + 1}", scope, after
+        )
+        [(last,)] = file.rows("SELECT coalesce(max(seq), 0) FROM entry")
+    return (max(last, after), sorted(seq for (seq,) in rows)) if len(rows) <= FEW else (after, [])
+
+
+def limits(file: SQLiteFile, scope: str | None) -> dict[Account, int]:
+    where = "" if scope is None else f"AND {BELOW}"
+    rows = file.rows(
+        f"SELECT scope, window, {each('line.limit_{m}')} FROM place JOIN line ON line.place = place.id "
+        f"WHERE line.terms = (SELECT max(terms) FROM line AS newest WHERE newest.place = place.id) {where}",
+        *([] if scope is None else [scope]),
+    )
+    return {
+        Account(of, meter, window): limit
+        for of, window, *limits in rows
+        for meter, limit in zip(METERS, limits, strict=True)
+        if limit is not None
+    }
 
 
 def held(file: SQLiteFile, scope: str | None) -> list[Entry]:

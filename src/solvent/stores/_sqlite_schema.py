@@ -113,6 +113,7 @@ CREATE TABLE digest (
     sums TEXT NOT NULL,  -- JSON: what they add up to.
     PRIMARY KEY (scope, hour, facts)
 ) WITHOUT ROWID;
+CREATE INDEX line_place ON line (place, terms);
 CREATE INDEX entry_noted ON entry (seq, scope, kind) WHERE {NOTED};
 """
 

@@ -280,11 +280,13 @@ class MemoryStore(WithoutDigest):
                 closed.append(self._close_as("expire", id, known, held_now, spent, above, overrun, call))
         return closed
 
-    def balances(self, scope: str | None = None) -> list[Balance]:
+    def balances(self, scope: str | None = None, *, below: bool = True) -> list[Balance]:
         with self._lock:
             self._recover()
             now_ns = self._now_ns()
             tallies = [tally for tally in self._books.tallies.values() if under(tally.place[0], scope)]
+            if not below:
+                tallies = [tally for tally in tallies if tally.place[0] == scope]
             for tally in tallies:
                 tally.move(now_ns)
             return balances_of(tallies)

@@ -49,7 +49,7 @@ from solvent.stores._sqlite_digest import fold_when_due, groups
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_known import Reservation, find
 from solvent.stores._sqlite_mirror import Mirror
-from solvent.stores._sqlite_reading import balances, entries, held, last_opened, last_seen, verify
+from solvent.stores._sqlite_reading import balances, entries, held, last_opened, last_seen, limits, verify
 from solvent.stores._sqlite_rows import (
     INSERT_CLOSING,
     INSERT_NOTE,
@@ -296,9 +296,9 @@ class SQLiteStore:
         call = _ledger.expired_call(read_entry(row, Names(self._file.rows)).call, ended=self._now_ns())
         return self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
-    def balances(self, scope: str | None = None) -> list[Balance]:
+    def balances(self, scope: str | None = None, *, below: bool = True) -> list[Balance]:
         with self._lock, self._file.mapped():
-            return balances(self._file, scope, now_ns=self._now_ns(), full_until_ns=self._anchor.full_until_ns)
+            return balances(self._file, scope, below, now_ns=self._now_ns(), full_until_ns=self._anchor.full_until_ns)
 
     def entries(
         self, *, scope: str | None = None, after: int = 0, kinds: Collection[Kind] | None = None
@@ -311,6 +311,10 @@ class SQLiteStore:
     ) -> Groups:
         with self._file.mapped():
             return groups(self._file, scope, hours, after, told)
+
+    def limits(self, scope: str | None = None) -> Mapping[Account, int]:
+        with self._lock, self._file.mapped():
+            return limits(self._file, scope)
 
     def held(self, scope: str | None = None) -> list[Entry]:
         with self._lock, self._file.mapped():

@@ -5,7 +5,7 @@ Promises on the journal: it is only added to, and its sums are the balances.
 from collections import Counter
 
 from solvent._digest import digest_of, within
-from solvent._operations import Charge, Closed, Note, Refusal, Release, Reserved, SetLimit, Settle, TopUp
+from solvent._operations import Charge, Closed, Note, Refusal, Release, Reserve, Reserved, SetLimit, Settle, TopUp
 from solvent._records import Account, CallRecord, Kind, Terms
 from solvent.errors import IdConflict, ReservationNotFound
 from solvent.stores._protocol import under
@@ -115,6 +115,19 @@ class Journal:
         assert ledger.store.last_seen(RUN) == ledger.store.last_seen(TEAM) == first + 7_000_000_000
         assert ledger.store.last_seen(RUN, before=2) == first
         assert ledger.store.last_seen(RUN, before=1) is ledger.store.last_seen("team:nobody") is None
+
+    def test_balances_are_those_of_a_scope_alone_or_of_all_below_it(self, ledger: Face) -> None:
+        ledger.do(reserve("a", 60))
+        assert {balance.account.scope for balance in ledger.store.balances(TEAM)} == {TEAM, RUN}
+        assert {balance.account.scope for balance in ledger.store.balances(TEAM, below=False)} == {TEAM}
+        assert ledger.store.balances(RUN, below=False) == ledger.store.balances(RUN)
+
+    def test_limits_are_the_newest_that_came_with_calls(self, ledger: Face) -> None:
+        for id, limit in (("a", 900), ("b", 700)):
+            charges = [Charge(account=USD, amount=1, limit=limit), Charge(account=CALLS, amount=1)]
+            ledger.do(Reserve.of(id=id, scope=RUN, charges=charges))
+        assert ledger.store.limits() == ledger.store.limits(TEAM) == ledger.store.limits(RUN) == {USD: 700}
+        assert ledger.store.limits("team:nobody") == {}
 
     def test_what_is_held_are_the_reservations_that_are_open(self, ledger: Face, clock: ManualClock) -> None:
         lively(ledger, clock)
