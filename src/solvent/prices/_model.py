@@ -11,6 +11,7 @@ from solvent._amounts import PICODOLLARS_PER_NANODOLLAR, Nanodollars, Usage
 from solvent.errors import PriceUnknown
 from solvent.prices._ceilings import Ceilings, ceilings_of, cost_max_picodollars
 from solvent.prices._overlay import Fact
+from solvent.prices._parts import CostPart, cost_parts
 from solvent.prices._rates import (
     HALF_HOUR_SECONDS,
     Slot,
@@ -183,6 +184,20 @@ class ModelPrice:
         except Unpriced as unpriced:
             raise self._unknown(str(unpriced)) from None
         return -(-picodollars // PICODOLLARS_PER_NANODOLLAR)  # type: ignore[return-value]  # To name the type is a call.
+
+    def parts(self, usage: Usage, *, tier: str | None, region: str | None, at: datetime) -> tuple[CostPart, ...]:
+        """
+        What makes up the cost before it is rounded, unit by unit; nothing where it cannot be told apart.
+
+        Raises:
+            PriceUnknown: As for ``cost``.
+        """
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        moment = Moment(at.toordinal(), at.hour * _HOUR_SECONDS + at.minute * 60)
+        try:
+            return cost_parts(self._steps_for(tier, region, moment), usage)
+        except Unpriced as unpriced:
+            raise self._unknown(str(unpriced)) from None
 
     def cost_max(
         self,

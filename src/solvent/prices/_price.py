@@ -2,11 +2,12 @@
 What a model's price can be asked: the exact cost of a usage, and the most that a bounded call can cost.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from solvent._amounts import Nanodollars, Usage
+from solvent.prices._parts import CostPart
 
 
 class Price(Protocol):
@@ -35,6 +36,14 @@ class Price(Protocol):
 
         Raises:
             PriceUnknown: The tier, region or a used unit has no price.
+        """
+
+    def parts(self, usage: Usage, *, tier: str | None, region: str | None, at: datetime) -> Sequence[CostPart]:
+        """
+        What makes up the cost before it is rounded, unit by unit; nothing where it cannot be told apart.
+
+        Raises:
+            PriceUnknown: As for ``cost``.
         """
 
     def cost_max(

@@ -206,7 +206,7 @@ def _kinds_of_input(rate: Rate, usage: Usage, plain: int) -> tuple[int, int]:
         dearer = kinds.audio_input - max(rate.cache_read, rate.cache_write_5m, rate.cache_write_1h)
         total += (audio - fresh) * max(dearer, 0)
     if kinds.image_input is not None:
-        images, price = _images(usage.image_input_tokens, plain, kinds.image_input, rate.input)
+        images, price = images_of(usage.image_input_tokens, plain, kinds.image_input, rate.input)
         plain -= images
         total += images * price
     return total, plain
@@ -224,7 +224,7 @@ def _kinds_of_output(rate: Rate, usage: Usage) -> int:
         plain = max(plain - usage.audio_output_tokens, 0)
         total += usage.audio_output_tokens * kinds.audio_output
     if kinds.image_output is not None:
-        images, price = _images(usage.image_output_tokens, plain, kinds.image_output, rate.output)
+        images, price = images_of(usage.image_output_tokens, plain, kinds.image_output, rate.output)
         plain -= images
         total += images * price
     if kinds.reasoning is not None:
@@ -234,7 +234,7 @@ def _kinds_of_output(rate: Rate, usage: Usage) -> int:
     return total + plain * rate.output
 
 
-def _images(told: int | None, plain: int, price: int, text_price: int) -> tuple[int, int]:
+def images_of(told: int | None, plain: int, price: int, text_price: int) -> tuple[int, int]:
     """
     How many of the tokens are images, and their price; where nobody tells, all cost what the dearer kind costs.
     """
