@@ -212,9 +212,8 @@ def at_the_point(cells: Sequence[str]) -> list[str]:
     """
     is_money = re.compile(r"-?\$[\d,]+\.\d+").fullmatch
     decimals = [len(cell) - cell.index(".") if is_money(cell) else 0 for cell in cells]
-    return [
-        cell + " " * (max(decimals) - count) if count else cell for cell, count in zip(cells, decimals, strict=True)
-    ]
+    most = max(decimals, default=0)
+    return [cell + " " * (most - count) if count else cell for cell, count in zip(cells, decimals, strict=True)]
 
 
 def exact_dollars(amount: int) -> str:

@@ -118,7 +118,7 @@ def test_report_takes_either_last_or_a_run_or_all(shell: Shell, words: tuple[str
     code, _, err = shell("report", *words)
 
     assert code == 2
-    assert "--last, --run and --list exclude each other" in err
+    assert "--last, --run, --scope, --all and --list exclude each other: give one of them" in err
 
 
 def test_the_last_runs_are_listed_the_newest_first(shell: Shell) -> None:
@@ -188,7 +188,7 @@ def test_report_charges_and_shows_what_a_killed_run_left_open(shell: Shell) -> N
 def test_a_ledger_named_by_option_is_named_in_the_hint(shell: Shell, nothing: Shell) -> None:
     _, out, _ = nothing("report", "--ledger", shell.url)
 
-    assert out.endswith(f"see it again: solvent report --run nightly --ledger {shell.url}\n")
+    assert f"\n  see it again: solvent report --run nightly --ledger {shell.url}\n" in out
 
 
 @pytest.mark.parametrize("words", [("report",), ("ledger", "verify"), ("ledger", "show")])

@@ -16,7 +16,7 @@ from run_journal import CENT, RunJournal
 
 from solvent._operations import Reserve, Settle
 from solvent._records import NO_CALL, Account, CallRecord, Entry, Terms
-from solvent.cli import _ledger_export
+from solvent.cli import _files
 from solvent.stores.sqlite import SQLiteStore
 
 FIELDS = [
@@ -193,11 +193,11 @@ class _Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("stream", "said"), [(_Terminal, "\r1,000 entries\r2,000 entries\r\x1b[K"), (io.StringIO, "")])
 def test_progress_is_said_to_people_only(stream: type[io.StringIO], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_ledger_export, "_QUIET_SECONDS", -1)
+    monkeypatch.setattr(_files, "_QUIET_SECONDS", -1)
     monkeypatch.setattr(sys, "stderr", stream())
     entry = Entry(seq=1, at=0, kind="open", id="", scope="", postings=(), run_total_nanodollars=None, call=NO_CALL)
 
-    assert sum(1 for _ in _ledger_export._with_progress(iter([entry] * 2_500))) == 2_500
+    assert sum(1 for _ in _files.with_progress(iter([entry] * 2_500))) == 2_500
 
     assert sys.stderr.getvalue() == said  # type: ignore[attr-defined]  # It is the one above.
 

@@ -296,7 +296,10 @@ def test_without_limits_calls_are_observed(machine: Machine, fake_provider: Fake
     [
         (("nosuch",), "No such command 'nosuch'."),
         (("run", "--usd"), "Option '--usd' requires an argument."),
-        (("report", "--last", "--run", "x"), "Invalid value: --last, --run and --list exclude each other"),
+        (
+            ("report", "--last", "--run", "x"),
+            "Invalid value: --last, --run, --scope, --all and --list exclude each other: give one of them",
+        ),
     ],
 )
 def test_other_words_that_say_nothing_clear(machine: Machine, words: tuple[str, ...], message: str) -> None:

@@ -13,7 +13,7 @@ from solvent.report._json import SCHEMA_VERSION
 
 SCHEMA_TEXT = importlib.resources.files("solvent.report").joinpath("schema.json").read_text()
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_TEXT)
-DIGESTS = {1: "eea7a6030e05eaea"}
+DIGESTS = {1: "a7ab74e0897f0d8e"}
 _TYPES = {"object": dict, "array": list, "string": str, "integer": int, "null": type(None)}
 
 

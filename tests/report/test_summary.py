@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
+from solvent._digest import HOUR_NS
 from solvent._limits import Limit, Scope
 from solvent._openings import OtherLimit, opening
-from solvent._operations import Extend, SetLimit, Settle, TopUp
-from solvent._records import Account, Balance, Terms
+from solvent._operations import Extend, Note, Reserve, SetLimit, Settle, TopUp
+from solvent._records import BRANCHES, Account, Balance, CallRecord, Terms
 from solvent.policy import LimitsInForce, Policy
 from solvent.report import ModelUse, Refused, Share, Use, summarize
 from solvent.stores._owner import this_process
@@ -348,6 +349,33 @@ def test_a_report_asks_its_store_once_for_all_that_stands_below_a_run(
     assert [balance.spent for balance in report.limits if "/step:" in balance.account.scope] == [1] * 20
 
 
+def test_a_report_of_a_run_reads_no_account_of_another_run(
+    journal: RunJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide, own, other = (Account(scope, "usd") for scope in ("org:acme", "org:acme/run:a", "org:acme/run:b"))
+    read: list[Account] = []
+    balances = journal.store.balances
+
+    def watched(scope: str | None = None, *, below: bool = True) -> list[Balance]:
+        found = balances(scope, below=below)
+        read.extend(balance.account for balance in found)
+        return found
+
+    for account in (own, other):
+        terms, id = Terms.of({account: 9, wide: 50}), account.scope
+        journal.write(Note(kind="open", id=f"open {id}", scope=id, terms=terms, call=CallRecord()))
+        journal.write(Reserve(id=id, scope=id, terms=terms, amounts={"usd": 7}, call=CallRecord()))
+    monkeypatch.setattr(journal.store, "balances", watched)
+
+    report = summarize(journal.store, own.scope)
+
+    assert {balance.account: (balance.reserved, balance.limit) for balance in report.limits} == {
+        own: (7, 9),
+        wide: (14, 50),
+    }
+    assert {account.scope for account in read} == {wide.scope, own.scope}
+
+
 def test_limits_are_those_in_force_also_where_the_ledger_has_its_own(journal: RunJournal) -> None:
     usd, calls, tokens = (Account("run:triage", meter) for meter in ("usd", "calls", "tokens"))
     journal.open()
@@ -479,3 +507,25 @@ def test_a_run_that_goes_on_tells_what_was_spent_before(journal: RunJournal) -> 
 
     assert (report.before.calls, report.before.cost_nanodollars) == (1, 7)
     assert (report.total.calls, report.total.cost_nanodollars) == (2, 12)
+
+
+def test_what_was_spent_before_is_of_the_hours_that_were_asked_for(journal: RunJournal, clock: ManualClock) -> None:
+    for cost in (7, 5, 3):
+        journal.open()
+        journal.call(cost, ended=clock.now_ns())
+        clock.advance(seconds=3_600)
+    journal.call(2, ended=clock.now_ns())
+    hour = clock.now_ns() // HOUR_NS
+
+    found = [summarize(journal.store, "run:triage", hours=hours) for hours in ((hour - 2, hour), (hour, hour + 1))]
+
+    assert [(report.before.cost_nanodollars, report.total.cost_nanodollars) for report in found] == [(5, 8), (0, 2)]
+
+
+def test_the_branches_of_a_fan_out_are_no_open_calls(journal: RunJournal) -> None:
+    terms = Terms.of({Account("run:triage", "branches"): 64})
+    call = CallRecord(format=BRANCHES)
+    journal.write(Reserve(id="branches", scope="run:triage", terms=terms, amounts={"branches": 8}, call=call))
+    journal.reserve(3 * CENT)
+
+    assert summarize(journal.store, "run:triage").open == Share(count=1, nanodollars=3 * CENT)

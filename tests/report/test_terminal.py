@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 from solvent.report import ModelUse, Refused, Report, Share, Use, render, write
+from solvent.report._records import Rung
 
 CENT = 10_000_000
 SECOND = 1_000_000_000
@@ -65,7 +66,14 @@ REPORT = Report(
         ),
     ),
     released=1,
-    rungs={"prefix": 12, "shrink": 4, "wait": 7},
+    rungs={"degrade": 3, "prefix": 12, "shrink": 4, "wait": 7},
+    ladder=(
+        Rung(name="prefix", calls=12, cost_nanodollars=30 * CENT),
+        Rung(name="wait", calls=7, cost_nanodollars=20 * CENT, waited_milliseconds=12_000),
+        Rung(name="degrade", calls=3, cost_nanodollars=CENT, saved_nanodollars=14_100_000),
+        Rung(name="shrink", calls=4, cost_nanodollars=4 * CENT),
+        Rung(name="refuse", calls=32, saved_nanodollars=320 * CENT),
+    ),
     estimated={"cut": Share(count=2, nanodollars=6 * CENT), "expired": Share(count=1, nanodollars=3 * CENT)},
     expired=Share(count=1, nanodollars=3 * CENT),
     overruns=Share(count=1, nanodollars=1_200_000),
@@ -91,9 +99,15 @@ Solvent · run triage · stopped by the budget · 4 min 12 s
      1 × price unknown: 'gpt-9' has no price, and a limit in dollars is in
          force.
 
-  4 given an output cap to fit · 7 waited for room · 1 of unknown cost
+  7 waited for room, 12 s in all
+  3 made with another model: about $0.0141 saved · 4 given an output cap to fit
+  32 refused: up to $3.20 not spent
+
   2 booked at the most it could cost (cut off): $0.06
-  1 expired, charged in full: $0.03 · 1 above what was reserved, by $0.0012
+  1 expired, charged in full: $0.03
+  1 above what was reserved, by $0.0012
+  1 of unknown cost
+
   1 still open, reserved $0.03 · 1 never sent
 
   see it again: solvent report --run triage
@@ -116,9 +130,15 @@ Solvent · run triage · stopped by the budget · 4 min 12 s
     31 × budget exceeded: run:triage has $0.01 left of $1.00; this call needs up to $0.0300.
      1 × price unknown: 'gpt-9' has no price, and a limit in dollars is in force.
 
-  4 given an output cap to fit · 7 waited for room · 1 of unknown cost
-  2 booked at the most it could cost (cut off): $0.06 · 1 expired, charged in full: $0.03
-  1 above what was reserved, by $0.0012 · 1 still open, reserved $0.03 · 1 never sent
+  7 waited for room, 12 s in all · 3 made with another model: about $0.0141 saved · 4 given an output cap to fit
+  32 refused: up to $3.20 not spent
+
+  2 booked at the most it could cost (cut off): $0.06
+  1 expired, charged in full: $0.03
+  1 above what was reserved, by $0.0012
+  1 of unknown cost
+
+  1 still open, reserved $0.03 · 1 never sent
 
   see it again: solvent report --run triage
 """

@@ -12,7 +12,7 @@ from solvent._amounts import AMOUNT_MAX
 from solvent._limits import CHECKED_METERS, show_amount
 from solvent._operations import SetLimit, TopUp
 from solvent._printable import printable
-from solvent._records import Account, Balance
+from solvent._records import Account, Balance, Kind
 from solvent.report._json import Json, balance_json
 from solvent.stores._protocol import Store
 
@@ -107,7 +107,7 @@ def _limit_set(store: Store, balance: Balance) -> int | None:
         return balance.limit
     if balance.limit < AMOUNT_MAX:
         return balance.limit - balance.topped_up
-    changes = (entry for entry in store.entries(scope=balance.account.scope) if entry.kind == "set_limit")
+    changes = store.entries(scope=balance.account.scope, kinds=["set_limit"])
     limits = [posting.limit for entry in changes for posting in entry.postings if posting.account == balance.account]
     return limits[-1] if limits else None
 
@@ -124,7 +124,7 @@ def _is_limited(store: Store, account: Account) -> bool:
     """
     Whether the last call in an account brought a limit; what the first one will bring is not known.
     """
-    entries = (entry for entry in store.entries(scope=account.scope) if entry.kind in ("open", "refuse", "reserve"))
+    entries = store.entries(scope=account.scope, kinds=["open", "refuse", "reserve"])
     limits = (posting.limit for entry in entries for posting in entry.postings if posting.account == account)
     last = deque(limits, maxlen=1)
     return not last or last[0] is not None
@@ -148,9 +148,9 @@ def was_counted(store: Store, change: TopUp | SetLimit) -> bool:
     """
     Whether a change of this id is in the journal.
     """
-    kind = "top_up" if isinstance(change, TopUp) else "set_limit"
-    entries = store.entries(scope=change.account.scope)
-    return any(entry.id == change.id and entry.kind == kind for entry in entries)
+    kind: Kind = "top_up" if isinstance(change, TopUp) else "set_limit"
+    entries = store.entries(scope=change.account.scope, kinds=[kind])
+    return any(entry.id == change.id for entry in entries)
 
 
 def is_known(store: Store, account: Account) -> bool:

@@ -5,7 +5,6 @@
 from datetime import UTC, datetime
 
 from solvent._amounts import show_dollars
-from solvent._limits import Scope
 from solvent._printable import printable
 from solvent.cli._common import aligned
 from solvent.report import Report, shown_name, summarize
@@ -19,8 +18,8 @@ def last_runs(store: Store) -> tuple[list[Report], int]:
     The reports of the runs that were opened last, the newest first, and how many runs there are in all.
     """
     opened: dict[str, None] = {}
-    for entry in store.entries():
-        if entry.kind == "open" and Scope.parse(entry.scope).parts[-1][0] == "run":
+    for entry in store.entries(kinds=["open"]):
+        if entry.scope.rpartition("/")[2].startswith("run:"):
             opened.pop(entry.scope, None)
             opened[entry.scope] = None
     return [summarize(store, scope) for scope in [*reversed(opened)][:RUNS_MAX]], len(opened)

@@ -61,11 +61,16 @@ def time_of(at: str | None) -> datetime:
     """
     The time that ``--at`` means, now without it; a time without a zone is UTC.
     """
-    if at is None:
-        return datetime.now(UTC)
+    return datetime.now(UTC) if at is None else moment(at, "--at")
+
+
+def moment(text: str, flag: str) -> datetime:
+    """
+    A day or a time; without a zone it is UTC.
+    """
     try:
-        found = datetime.fromisoformat(at)
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         expected = "a day such as 2026-03-01, or a time in UTC such as 2026-03-01T14:30"
-        raise typer.BadParameter(f"expected {expected}, got {at!r}", param_hint="--at") from error
+        raise typer.BadParameter(f"expected {expected}, got {text!r}", param_hint=flag) from error
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found

@@ -94,7 +94,7 @@ def expire(ledger: Ledger = None, as_json: AsJson = False) -> None:
     with opened(existing(ledger)) as store:
         before = last_seq(store)
         store.expire()
-        charged = [entry for entry in store.entries(after=before) if entry.kind == "expire"]
+        charged = [*store.entries(after=before, kinds=["expire"])]
     by_scope: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for entry in charged:
         by_scope[entry.scope].update({posting.account.meter: posting.spent for posting in entry.postings})
@@ -122,18 +122,13 @@ app.command()(export)
 
 
 def _show_open(store: Store, scope: str | None, as_json: bool) -> None:
-    held: dict[str, Entry] = {}
-    for entry in store.entries(scope=scope):
-        if entry.kind == "reserve":
-            held[entry.id] = entry
-        else:
-            held.pop(entry.id, None)
+    held = store.held(scope)
     if as_json:
-        _print_json({"open": [_open_json(entry) for entry in held.values()]})
+        _print_json({"open": [_open_json(entry) for entry in held]})
     elif held:
         now = time.time_ns()
         rows = [["id", "scope", "model", "age", "reserved"]]
-        for entry in held.values():
+        for entry in held:
             age = show_seconds(max(now - entry.at, 0) / 1e9)
             model = printable(entry.call.model_asked or "")
             rows.append([printable(entry.id), printable(entry.scope), model, age, _in_words(_reserved(entry))])

@@ -1,102 +1,112 @@
 """
-``solvent report``: the report of a run, again.
+``solvent report``: where the money of a run, of a scope or of a whole ledger went.
 """
 
 import json
-import os
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from solvent._limits import Scope
-from solvent._openings import run_of
 from solvent.cli._common import EXIT_FAILED, fail, ledger_exists, ledger_url, opened
+from solvent.cli._ledger_options import scope_option
+from solvent.cli._progress import Reading
+from solvent.cli._report_choice import NO_RUN, Choice, by_names, hours_since
 from solvent.cli._report_list import last_runs, runs_table
-from solvent.report import list_json, summarize, to_json, write
+from solvent.cli._report_views import View, check_view, one_of, show, show_trace
+from solvent.report import list_json, summarize
+from solvent.report._by import BY
 from solvent.stores._protocol import Store
-
-_NO_RUN = "\nTo go on: start one with `solvent run --usd 2 -- COMMAND`, or name another ledger with --ledger."
 
 
 def report(
     last: Annotated[bool, typer.Option("--last", help="The last run that was opened (the default).")] = False,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="The run of this name.")] = None,
+    scope: Annotated[
+        str | None, typer.Option(metavar="S", help="This scope and all below it, such as team:search.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of the ledger.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only calls that ended since: 7d, 24h, 2026-11-01, 2026-11-01T15:00 (UTC)."),
+    ] = None,
     list_runs: Annotated[bool, typer.Option("--list", help="The last 20 runs, a line each.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="By scope: what each spent, holds and is limited to.")] = False,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAMES", help=f"By some of {', '.join(BY)}, with commas between.")
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Call by call, with what the run had spent by then.")] = False,
     ledger: Annotated[str | None, typer.Option(metavar="URL", help="Its ledger, instead of the default one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, amounts exact to the nanodollar.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As comma-separated values in a file; - prints them.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="As one page that needs nothing else.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
 ) -> None:
     """
-    Show what a run spent and what was refused.
+    Show what was spent, where it went, and what was refused: of the last run, unless another or more is named.
+
+    --since and --by mean all of the ledger where neither a run nor a scope is named.
+
+    Example: solvent report --since 7d --by team,model
     """
-    if last + (run is not None) + list_runs > 1:
-        raise typer.BadParameter("--last, --run and --list exclude each other")
-    url = ledger_url(ledger)
-    if not ledger_exists(url):
-        fail(f"there is no ledger at {url} yet, so no run either.{_NO_RUN}", EXIT_FAILED)
-    with opened(url) as store:
+    one_of(
+        [
+            ("--last", last),
+            ("--run", run is not None),
+            ("--scope", scope is not None),
+            ("--all", everything),
+            ("--list", list_runs),
+        ]
+    )
+    one_of([("--tree", tree), ("--by", by is not None), ("--trace", trace), ("--list", list_runs)])
+    one_of([("--json", as_json), ("--csv", csv is not None), ("--html", html is not None)])
+    if list_runs:
+        one_of([("--list", True), ("--since", since is not None), ("--csv", bool(csv)), ("--html", bool(html))])
+    if html is not None:
+        one_of([("--html", True), ("--tree", tree), ("--by", by is not None), ("--trace", trace)])
+    choice = Choice(
+        run=run,
+        scope=scope_option(scope),
+        is_all=everything or (not last and run is scope is None and (since is not None or by is not None)),
+        hours=None if since is None else hours_since(since),
+    )
+    view = View(
+        kind="tree" if tree else "trace" if trace else "overview" if by is None else "by",
+        names=() if by is None else by_names(by),
+        format="json" if as_json else "csv" if csv else "html" if html else "text",
+        file=csv or html,
+        force=force,
+        ledger=ledger,
+        url=ledger_url(ledger),
+    )
+    check_view(view)
+    if not ledger_exists(view.url):
+        fail(f"there is no ledger at {view.url} yet, so no run either.{NO_RUN}", EXIT_FAILED)
+    with opened(view.url) as store:
         store.expire()  # So that what a killed run left open is charged and shown.
         if list_runs:
-            _list(store, url, as_json)
-            return
-        found = summarize(store, _last(store, url) if run is None else _named(store, run, url))
-    if as_json:
-        print(json.dumps(to_json(found), indent=2))
-    else:
-        write(found, sys.stdout, environment=os.environ, ledger=ledger)
+            _list(store, view.url, as_json)
+        else:
+            _show(store, choice, view)
+
+
+def _show(store: Store, choice: Choice, view: View) -> None:
+    scope = choice.find(store, view.url)
+    if view.kind == "trace":
+        show_trace(view, store, scope, choice.hours)
+        return
+    with Reading() as told:
+        found = summarize(store, scope, hours=choice.hours, told=told)
+    show(view, found, store)
 
 
 def _list(store: Store, url: str, as_json: bool) -> None:
     reports, count = last_runs(store)
     if not reports:
-        fail(f"no run was opened in {url} yet.{_NO_RUN}", EXIT_FAILED)
+        fail(f"no run was opened in {url} yet.{NO_RUN}", EXIT_FAILED)
     if as_json:
         print(json.dumps(list_json(reports, count), indent=2))
     else:
         print(runs_table(reports, count))
-
-
-def _last(store: Store, url: str) -> str:
-    opened = store.last_opened()
-    if opened is None:
-        fail(f"no run was opened in {url} yet.{_NO_RUN}", EXIT_FAILED)
-    return run_of(opened)
-
-
-def _named(store: Store, run: str, url: str) -> str:
-    """
-    The scope that a person means by ``triage``, ``run:triage`` or ``org:acme/run:triage``.
-    """
-    readings = _readings(run)
-    found = [scope for scope in readings if any(True for _ in store.entries(scope=scope))]
-    if not found:
-        runs = {run_of(entry) for entry in store.entries() if entry.kind == "open"}
-        found = sorted(scope for scope in runs if scope.rpartition("/")[2] in readings)
-        if len(found) != 1:
-            close = found or _close_matches(run, runs)
-            near = f" Close: {', '.join(close)}." if close else ""
-            hint = "To go on: see the last ones with `solvent report --list`."
-            fail(f"no run {run!r} is in {url}.{near}\n{hint}", EXIT_FAILED)
-    return found[0]
-
-
-def _readings(run: str) -> list[str]:
-    readings = []
-    for read in (Scope.parse, _run_named):
-        try:
-            readings.append(str(read(run)))
-        except ValueError:
-            continue  # It is not written that way; an unknown name is answered above.
-    return readings
-
-
-def _run_named(name: str) -> Scope:
-    return Scope((("run", name),))
-
-
-def _close_matches(run: str, runs: set[str]) -> list[str]:
-    import difflib
-
-    by_name = {Scope.parse(scope).parts[-1][1]: scope for scope in sorted(runs)}
-    name = run.rpartition("/")[2].removeprefix("run:")
-    return [by_name[match] for match in difflib.get_close_matches(name, by_name, n=3)]

@@ -6,13 +6,17 @@ Amounts of money and of meters travel as strings, so that no reader rounds them;
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from solvent._amounts import exact_dollars
+from solvent._digest import HOUR_NS, Hours
 from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
-from solvent.report._records import Refused, Report, Share, Use
+from solvent.report._records import Node, Refused, Report, Rung, Share, Use
+from solvent.report._trace import Step
 
 SCHEMA_VERSION = 1
+HOURS_END = 10**7  # Hours since 1970 that no one waits for: of what goes on until now and further.
 
 Json = dict[str, object]
 
@@ -24,8 +28,11 @@ def to_json(report: Report) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
         "scope": report.scope,
+        "since": None if report.hours is None else time_json(report.hours[0] * HOUR_NS),
+        "until": until_json(report.hours),
+        "runs": report.runs,
         "openings": report.openings,
-        "before": _use(report.before),
+        "before": use_json(report.before),
         "state": report.state,
         "started": _time(report.started),
         "ended": _time(report.ended),
@@ -35,21 +42,122 @@ def to_json(report: Report) -> Json:
         "exit_code": report.exit_code,
         "limits": [balance_json(balance) for balance in report.limits],
         "also_in_force": [_other(other) for other in report.others],
-        "total": _use(report.total),
-        "models": [{"provider": model.provider, "model": model.model, **_use(model.use)} for model in report.models],
+        "total": use_json(report.total),
+        "models": [
+            {"provider": model.provider, "model": model.model, **use_json(model.use)} for model in report.models
+        ],
         "refused": [_refused(refused) for refused in report.refused],
         "turned_away": dict(report.turned_away),
         "failed": dict(report.failed),
         "released": report.released,
         "unsent": dict(report.unsent),
         "rungs": dict(report.rungs),
-        "estimated": [{"reason": reason, **_share(share)} for reason, share in report.estimated.items()],
-        "expired": _share(report.expired),
+        "estimated": [{"reason": reason, **share_json(share)} for reason, share in report.estimated.items()],
+        "expired": share_json(report.expired),
         "corrected": report.corrected,
-        "open": _share(report.open),
-        "overruns": _share(report.overruns),
-        "bounds": _share(report.bounds),
+        "open": share_json(report.open),
+        "overruns": share_json(report.overruns),
+        "bounds": share_json(report.bounds),
+        "retries": report.retries,
+        "ladder": [_rung(rung) for rung in report.ladder],
+        "tree": None if report.tree is None else node_json(report.tree),
     }
+
+
+def until_json(hours: Hours | None) -> str | None:
+    return None if hours is None or hours[1] >= HOURS_END else time_json(hours[1] * HOUR_NS)
+
+
+def node_json(node: Node) -> Json:
+    """
+    A scope of the tree, with all below it.
+    """
+    return {
+        "scope": node.scope,
+        "count": node.count,
+        "own": use_json(node.own),
+        "total": use_json(node.total),
+        "refused": node.refused,
+        "released": node.released,
+        "reserved_nanodollars": str(node.reserved_nanodollars),
+        "estimated": share_json(node.estimated),
+        "overruns": share_json(node.overruns),
+        "limits": [balance_json(balance) for balance in node.limits],
+        "children": [node_json(child) for child in node.children],
+    }
+
+
+def by_json(report: Report, names: Sequence[str]) -> Json:
+    """
+    The rows of a report by these names, and its total.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "scope": report.scope,
+        "since": None if report.hours is None else time_json(report.hours[0] * HOUR_NS),
+        "until": until_json(report.hours),
+        "by": list(names),
+        "total": use_json(report.total),
+        "rows": [
+            {
+                "key": dict(zip(names, row.key, strict=True)),
+                **use_json(row.use),
+                "refused": row.refused,
+                "released": row.released,
+                "estimated": share_json(row.estimated),
+                "overruns": share_json(row.overruns),
+            }
+            for row in report.by(*names)
+        ],
+    }
+
+
+def step_json(step: Step) -> Json:
+    """
+    One line of a trace.
+    """
+    call = step.call
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "seq": step.seq,
+        "at": time_json(step.at),
+        "kind": step.kind,
+        "id": step.id,
+        "run": step.run,
+        "scope": step.scope,
+        "parent_id": call.parent_id,
+        "attempt": call.attempt,
+        "provider": call.provider,
+        "model_asked": call.model_asked,
+        "model_used": call.model_used,
+        "usage": {name: count for name, count in step.usage.items() if count},
+        "cost_nanodollars": _text(step.cost_nanodollars),
+        "cost_dollars": None if step.cost_nanodollars is None else exact_dollars(step.cost_nanodollars),
+        "bound_nanodollars": _text(call.bound_nanodollars),
+        "overrun_nanodollars": str(step.overrun_nanodollars),
+        "reserved_nanodollars": str(step.reserved_nanodollars),
+        "run_total_nanodollars": _text(step.run_total_nanodollars),
+        "price_source": call.price_source,
+        "estimated": call.estimated,
+        "status": step.status,
+        "reason": call.reason,
+        "rungs": list(call.rungs or ()),
+        "limits": [{**account_json(account), "amount": _text(amount)} for account, amount in step.limits],
+    }
+
+
+def _rung(rung: Rung) -> Json:
+    return {
+        "name": rung.name,
+        "calls": rung.calls,
+        "cost_nanodollars": str(rung.cost_nanodollars),
+        "saved_nanodollars": _text(rung.saved_nanodollars),
+        "waited_milliseconds": rung.waited_milliseconds,
+    }
+
+
+def _text(amount: int | None) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def list_json(reports: Sequence[Report], count: int) -> Json:
@@ -98,7 +206,7 @@ def _other(other: OtherLimit) -> Json:
     }
 
 
-def _use(use: Use) -> Json:
+def use_json(use: Use) -> Json:
     return {
         "calls": use.calls,
         "cost_nanodollars": str(use.cost_nanodollars),
@@ -119,7 +227,7 @@ def _refused(refused: Refused) -> Json:
     }
 
 
-def _share(share: Share) -> Json:
+def share_json(share: Share) -> Json:
     return {
         "count": share.count,
         "nanodollars": str(share.nanodollars),
@@ -129,7 +237,12 @@ def _share(share: Share) -> Json:
 
 def time_json(at_ns: int) -> str:
     seconds, nanoseconds = divmod(at_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+    return f"{_second(seconds)}.{nanoseconds:09d}Z"
+
+
+@lru_cache(maxsize=1_024)  # A journal has many times in one.
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _time(at_ns: int | None) -> str | None:

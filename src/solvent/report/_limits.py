@@ -2,7 +2,7 @@
 The limits of a run, drawn: a bar for each that an account is held to, and a line of the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from solvent._amounts import show_dollars, show_seconds
@@ -12,6 +12,8 @@ from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
 from solvent.report._pen import Pen
 from solvent.report._records import Report
+from solvent.report._trace import run_above
+from solvent.stores._protocol import under
 
 BAR_MIN, BAR_MAX = 8, 40
 NAME_MIN = 6
@@ -43,18 +45,22 @@ def _left_out(report: Report, rows: list[tuple[str, Balance]], others: list[str]
     """
     The scopes below the run's own that are not drawn, for others are as full or fuller.
     """
-    fullest = dict.fromkeys((scope for scope in others if scope.startswith(f"{report.scope}/")), Fraction(0))
+    fullest = dict.fromkeys((scope for scope in others if _is_below(scope, report)), Fraction(0))
     for _, balance in rows:
         scope, limit = balance.account.scope, balance.limit or 0
-        if scope.startswith(f"{report.scope}/"):
+        if _is_below(scope, report):
             used = Fraction(balance.spent + balance.reserved, limit) if limit else Fraction(1)
             fullest[scope] = max(used, fullest.get(scope, used))
     return set(sorted(fullest, key=lambda scope: fullest[scope], reverse=True)[SCOPES_BELOW_MAX:])
 
 
+def _is_below(scope: str, report: Report) -> bool:
+    return scope not in (report.scope, CALL) and under(scope, report.scope)
+
+
 def _table(shown: list[tuple[str, Balance]], report: Report, pen: Pen, width: int) -> list[str]:
     names = [f"{'' if balance.account.scope == report.scope else '  '}{name}" for name, balance in shown]
-    percents = [f"{_percent(balance):>5}" for _, balance in shown]
+    percents = [f"{percent_of(balance):>5}" for _, balance in shown]
     percent_width = max(map(len, percents))
     margins = len("      ") + percent_width
     texts = [pen.cut(_amounts(balance), width - margins - BAR_MIN - NAME_MIN) for _, balance in shown]
@@ -66,7 +72,7 @@ def _table(shown: list[tuple[str, Balance]], report: Report, pen: Pen, width: in
         if balance.account.scope != above:
             above = balance.account.scope
             lines.append(pen.cut(pen.plain(above.removeprefix(f"{report.scope}/")), width))
-        bar = _bar(balance, bar_width, pen)
+        bar = bar_of(balance, bar_width, pen)
         lines.append(f"{pen.cut(name, name_width):<{name_width}}  {bar}  {percent:>{percent_width}}  {text}")
     return lines
 
@@ -78,7 +84,7 @@ def _rows(report: Report) -> list[tuple[str, Balance]]:
     rows = [(_name(balance.account), balance) for balance in report.limits if balance.limit is not None]
     # A gauge says something only while a call is open.
     rows = [(name, balance) for name, balance in rows if balance.account.meter not in GAUGES or balance.reserved]
-    for other in report.others:
+    for other in _told_apart(report):
         if other.spent is not None and other.meter not in GAUGES:
             account = Account(other.scope, other.meter, other.window)
             balance = Balance(account=account, limit=int(other.limit), spent=other.spent)
@@ -89,6 +95,13 @@ def _rows(report: Report) -> list[tuple[str, Balance]]:
     return [row for rows in by_scope.values() for row in rows]
 
 
+def _told_apart(report: Report) -> Sequence[OtherLimit]:
+    """
+    Limits without an account are told of a run: of more than one, nobody could tell whose they are.
+    """
+    return report.others if run_above(report.scope or "") else ()
+
+
 def _others(report: Report) -> Iterator[tuple[str, str]]:
     """
     The scope, and ``time 10 min``, ``8 calls at a time``, ``$0.25 a call``.
@@ -96,7 +109,7 @@ def _others(report: Report) -> Iterator[tuple[str, str]]:
     for balance in report.limits:
         if balance.account.meter in GAUGES and balance.limit is not None and not balance.reserved:
             yield balance.account.scope, _whose(balance.account.scope, report) + _at_a_time(balance.limit)
-    for other in report.others:
+    for other in _told_apart(report):
         mark = "" if other.on_exceed == "block" else f" ({other.on_exceed})"
         if other.meter in GAUGES:
             yield other.scope, f"{_whose(other.scope, report)}{_at_a_time(int(other.limit))}{mark}"
@@ -120,12 +133,15 @@ def _whose(scope: str, report: Report) -> str:
     return "" if scope in (report.scope, CALL) else f"{scope.removeprefix(f'{report.scope}/')} "
 
 
-def _bar(balance: Balance, width: int, pen: Pen) -> str:
+def bar_of(balance: Balance, width: int, pen: Pen) -> str:
+    """
+    What is spent and what is reserved of a limit.
+    """
     assert balance.limit is not None
-    used = _cells(balance.spent + balance.reserved, balance.limit, width)
-    spent = min(_cells(balance.spent, balance.limit, width), used)
+    used = cells_of(balance.spent + balance.reserved, balance.limit, width)
+    spent = min(cells_of(balance.spent, balance.limit, width), used)
     spent -= bool(balance.reserved and spent == used and used > 1)  # A cell at least for what is reserved.
-    full, held, free = "#+." if pen.ascii else "█▒░"
+    full, held, free = pen.bar
     near = balance.spent * 10 >= balance.limit * 8
     over = balance.spent >= balance.limit
     color = "red" if over else "yellow" if near else "green"
@@ -136,7 +152,7 @@ def _bar(balance: Balance, width: int, pen: Pen) -> str:
     )
 
 
-def _cells(amount: int, limit: int, width: int) -> int:
+def cells_of(amount: int, limit: int, width: int) -> int:
     """
     Something is never drawn as nothing, nor nearly all as all.
     """
@@ -145,7 +161,10 @@ def _cells(amount: int, limit: int, width: int) -> int:
     return max(1, amount * width // limit) if amount else 0
 
 
-def _percent(balance: Balance) -> str:
+def percent_of(balance: Balance) -> str:
+    """
+    What is spent of a limit.
+    """
     assert balance.limit is not None
     if not balance.limit:
         return "over" if balance.spent else ""

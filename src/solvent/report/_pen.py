@@ -45,9 +45,38 @@ class Pen(Struct, frozen=True, kw_only=True):
     def times(self) -> str:
         return "x" if self.ascii else "×"
 
+    @property
+    def bar(self) -> tuple[str, str, str]:
+        """
+        The marks of what is spent, reserved and left.
+        """
+        return ("#", "+", ".") if self.ascii else ("█", "▒", "░")
+
+    @property
+    def thin(self) -> str:
+        return "=" if self.ascii else "━"
+
+    def branch(self, *, is_last: bool, columns: int) -> tuple[str, str]:
+        """
+        What leads to a branch of a tree, and what leads past it to those below it, in 2 or 3 columns.
+        """
+        marks = (("|- ", "|  "), ("`- ", "   ")) if self.ascii else (("├─ ", "│  "), ("└─ ", "   "))
+        fork, past = marks[is_last]
+        return fork[:columns], past[:columns]
+
     def cut(self, text: str, width: int) -> str:
         ellipsis = "..." if self.ascii else "…"
         return text if len(text) <= width else text[: width - len(ellipsis)] + ellipsis
+
+    def pinched(self, text: str, width: int) -> str:
+        """
+        The text with its middle left out, for names that begin alike tell themselves apart by their ends.
+        """
+        if len(text) <= width:
+            return text
+        ellipsis = "..." if self.ascii else "…"
+        kept = max(width - len(ellipsis), 2)
+        return text[: kept - kept // 2] + ellipsis + text[-(kept // 2) :]
 
     def joined(self, parts: Iterable[str], width: int) -> list[str]:
         """

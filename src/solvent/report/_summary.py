@@ -15,7 +15,7 @@ from solvent._ladder import CALL
 from solvent._ledger import limit_in_force
 from solvent._limits import METERS
 from solvent._openings import COMMAND, TOP_UP, OtherLimit, others_of
-from solvent._records import Account, Balance, Entry, Kind
+from solvent._records import BRANCHES, Account, Balance, Entry, Kind
 from solvent.report._records import ModelUse, Refused, Report, Share
 from solvent.report._rungs import PriceOf, rungs
 from solvent.report._sums import OpenTime, Shares, Total, answered
@@ -51,7 +51,7 @@ def summarize(
         StoreUnavailable: The store did not answer.
         LedgerCorrupt: It is damaged.
     """
-    openings = _Openings(store, scope, clock or SystemClock())
+    openings = _Openings(store, scope, hours, clock or SystemClock())
     for entry in store.entries(scope=scope, kinds=_NOTES):
         openings.add(entry)
     held = store.held(scope)
@@ -61,8 +61,7 @@ def summarize(
         _sums(openings.head(groups, held), groups),
         scope=scope,
         hours=hours,
-        # Of runs below, a wide scope's report tells in its tree alone: there may be a hundred thousand.
-        limits=tuple(one for one in limits if _is_of_a_run(scope or "") or not _is_of_a_run(one.account.scope)),
+        limits=tuple(balance for balance in limits if openings.is_told(balance.account.scope)),
         others=openings.others_in_force(),
         open=_share(held),
         ladder=rungs(groups, price_of),
@@ -130,8 +129,8 @@ class _Openings:
     The openings of a scope and of those below it: how long it was open, and which limits are in force.
     """
 
-    def __init__(self, store: Store, scope: str | None, clock: Clock) -> None:
-        self._store, self._scope = store, scope
+    def __init__(self, store: Store, scope: str | None, hours: Hours | None, clock: Clock) -> None:
+        self._store, self._scope, self._hours = store, scope, hours
         self._time = OpenTime(clock)
         self._head = Report(scope=scope)
         self._limits: dict[str, dict[Account, int | None]] = {}  # Of the last opening of each scope.
@@ -205,7 +204,8 @@ class _Openings:
         if self._opened_after:
             for facts, sums in groups.items():
                 before.add(facts, sums)
-            for facts, sums in self._store.groups(scope=self._scope, after=self._opened_after).items():
+            since = self._store.groups(scope=self._scope, hours=self._hours, after=self._opened_after)
+            for facts, sums in since.items():
                 before.add(facts, _taken_back(sums))
         return before
 
@@ -215,22 +215,23 @@ class _Openings:
         What the store has of the scope's accounts, of those below it, and of wider ones that it is held to.
         """
         if self._kept is None:
-            self._kept = {balance.account: balance for top in self._tops() for balance in self._store.balances(top)}
+            kept = self._store.balances(self._scope)
+            for scope in self._wider():
+                kept += self._store.balances(scope, below=False)  # Of all else that is below it, none counts here.
+            self._kept = {balance.account: balance for balance in kept}
         return self._kept
 
-    def _tops(self) -> list[str | None]:
-        if self._scope is None:
-            return [None]
-        scopes = {self._scope, *(account.scope for limits in self._limits.values() for account in limits)}
+    def _wider(self) -> list[str]:
+        scopes = {account.scope for limits in self._limits.values() for account in limits}
         scopes.update(other.scope for others in self._others.values() for other in others if _has_account(other))
-        tops: list[str | None] = []
-        for scope in sorted(scopes, key=lambda scope: f"{scope}/"):  # Each before what is below it.
-            if not tops or not under(scope, tops[-1]):
-                tops.append(scope)
-        return tops
+        return sorted(scope for scope in scopes if not under(scope, self._scope))
 
     def limits(self) -> list[Balance]:
-        limits: dict[Account, int | None] = {}
+        # What nobody opened is limited by what comes with its calls, such as a policy's limit of an agent.
+        carried = self._store.limits(self._scope)
+        limits: dict[Account, int | None] = {
+            account: limit for account, limit in carried.items() if account.scope not in self._limits
+        }
         for scope in sorted(self._limits, reverse=True):  # The scope's own opening is the shortest, so it wins.
             limits.update(self._limits[scope])
         for account, balance in self.kept.items():  # The ledger may limit what the run itself does not.
@@ -241,6 +242,13 @@ class _Openings:
             for account in sorted(limits, key=lambda account: _rank(account, self._scope))
         ]
 
+    def is_told(self, scope: str) -> bool:
+        """
+        Whether a limit of this scope is told beside the tree: of runs, a wider scope's report tells in its tree alone,
+        for there may be a hundred thousand.
+        """
+        return _is_of_a_run(self._scope or "") or not _is_of_a_run(scope)
+
     def others_in_force(self) -> tuple[OtherLimit, ...]:
         return tuple(
             replace(other, spent=self._balance(Account(other.scope, other.meter, other.window)).spent)
@@ -248,6 +256,7 @@ class _Openings:
             else other
             for scope in sorted(self._others)
             for other in self._others[scope]
+            if self.is_told(other.scope)
         )
 
     def _balance(self, account: Account) -> Balance:
@@ -277,7 +286,8 @@ def _in_force(limit: int | None, own: Balance | None) -> int | None:
 
 
 def _share(held: list[Entry]) -> Share:
-    return Share(count=len(held), nanodollars=sum(held_usd(entry) for entry in held))
+    calls = [entry for entry in held if entry.call.format != BRANCHES]
+    return Share(count=len(calls), nanodollars=sum(map(held_usd, calls)))
 
 
 def _counted(counter: Counter[str]) -> dict[str, int]:

@@ -26,7 +26,7 @@ def tree(
 
     Args:
         held: The reservations that are open.
-        limits: What is shown at the scope whose account it is.
+        limits: What is shown at the scope whose account it is, where calls have named that.
     """
     branch = _Branch(scope)
     for facts, sums in groups.items():
@@ -42,7 +42,7 @@ def tree(
 
 class _Branch:
     """
-    A scope on the way to be a node, with those right below it that calls or limits have named.
+    A scope on the way to be a node, with those right below it that calls have named.
     """
 
     def __init__(self, scope: str | None) -> None:
