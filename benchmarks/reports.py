@@ -93,7 +93,7 @@ def main() -> int:
             make(ledger, arguments.calls)
         folder = Path(made) / "written"
         folder.mkdir()
-        facts = {**machine_facts(), "ledger_bytes": ledger.stat().st_size}
+        facts = {**machine_facts(ledger.parent), "ledger_bytes": ledger.stat().st_size}
         print(f"{ledger.stat().st_size / 1e6:,.0f} MB of ledger")
         short = in_turns(ledger, SHORT, rounds=arguments.rounds, folder=folder)
         goals = [

@@ -2,6 +2,7 @@
 What a digest tells apart, and what it adds up.
 """
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from clocks import ManualClock
 from run_journal import CENT, START, RunJournal
 
 from solvent._digest import HOUR_NS, Facts, Sums, digest_of
+from solvent.stores import _sqlite_digest
 from solvent.stores.memory import MemoryStore
 from solvent.stores.sqlite import SQLiteStore
 
@@ -88,6 +90,40 @@ def test_a_ledger_of_many_calls_is_read_once(tmp_path: Path, clock: ManualClock)
     assert store.verify() is None
 
 
+def test_calls_go_on_while_the_digest_is_read(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store, limits={"usd": 2**52})
+    for _ in range(600):
+        journal.call(1)
+    waited: list[bool] = []
+
+    def call_meanwhile(text: str) -> Sums:
+        other = threading.Thread(target=journal.call, daemon=True)
+        other.start()
+        other.join(5)
+        waited.append(other.is_alive())
+        return read(text)
+
+    read = _sqlite_digest._sums
+    monkeypatch.setattr(_sqlite_digest, "_sums", call_meanwhile)
+    store.groups()
+
+    assert waited == [False]
+
+
+def test_a_record_that_cannot_be_read_keeps_no_call_from_being_booked(tmp_path: Path, clock: ManualClock) -> None:
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store, limits={"usd": 2**52})
+    journal.call(1, rungs=["wait for the bus"])
+    for _ in range(600):
+        journal.call(1)
+
+    [usd] = [balance for balance in store.balances() if balance.account.meter == "usd"]
+    assert usd.spent == 601
+
+
 def test_a_digest_that_is_wrong_is_found(tmp_path: Path, clock: ManualClock) -> None:
     store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
     journal = RunJournal(store, limits={"usd": 2**52})
@@ -124,3 +160,27 @@ def test_a_writer_gains_on_a_journal_without_a_digest_and_a_reader_catches_up(
     assert digested() >= 210
     assert groups == digest_of(store.entries())
     assert store.verify() is None
+
+
+def test_what_was_said_last_stays_whatever_is_joined_to_it() -> None:
+    found = Sums(count=1, last=2, said="late", tokens={})
+
+    found.join(Sums(count=1, last=1, said="early", tokens={}))
+
+    assert (found.count, found.last, found.said) == (2, 2, "late")
+
+
+def test_the_hours_that_are_asked_for_end_before_the_second_one(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("solvent.stores._sqlite_digest.FOLDED_AT_ONCE", 2)
+    store = SQLiteStore(tmp_path / "ledger.db", clock=clock, synchronous="OFF")
+    journal = RunJournal(store)
+    hour = clock.now_ns() // HOUR_NS
+    for cost in (1, 2, 4, 8):
+        journal.call(cost, ended=clock.now_ns())
+        clock.advance(seconds=3_600)
+
+    groups = store.groups(hours=(hour + 1, hour + 3))
+
+    assert sorted((facts.hour - hour, sums.cost) for facts, sums in groups.items()) == [(1, 2), (2, 4)]

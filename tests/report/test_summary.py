@@ -6,13 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
-from solvent._digest import HOUR_NS
+from solvent._digest import HOUR_NS, Facts, Sums
 from solvent._limits import Limit, Scope
 from solvent._openings import OtherLimit, opening
 from solvent._operations import Extend, Note, Reserve, SetLimit, Settle, TopUp
 from solvent._records import BRANCHES, Account, Balance, CallRecord, Terms
 from solvent.policy import LimitsInForce, Policy
 from solvent.report import ModelUse, Refused, Share, Use, summarize
+from solvent.report._rungs import rungs
+from solvent.report._tree import CHILDREN_MAX
 from solvent.stores._owner import this_process
 from solvent.stores.memory import MemoryStore
 
@@ -529,3 +531,28 @@ def test_the_branches_of_a_fan_out_are_no_open_calls(journal: RunJournal) -> Non
     journal.reserve(3 * CENT)
 
     assert summarize(journal.store, "run:triage").open == Share(count=1, nanodollars=3 * CENT)
+
+
+def test_what_a_cheaper_model_saved_is_that_of_all_its_calls() -> None:
+    facts = Facts(
+        scope="run:a", hour=492_000, kind="settle", provider="openai", model_asked="gpt-4o", rungs=("degrade",)
+    )
+    one, three = (
+        Sums(count=n, cost=n * 150_000, tokens={"input_tokens": n * 1_000, "output_tokens": n * 10}) for n in (1, 3)
+    )
+
+    [[saved_by_one], [saved_by_three]] = (rungs({facts: sums}) for sums in (one, three))
+
+    assert (saved_by_one.saved_nanodollars or 0) > 0
+    assert saved_by_three.saved_nanodollars == 3 * (saved_by_one.saved_nanodollars or 0)
+
+
+def test_what_the_cheapest_scopes_hold_is_told_as_one(journal: RunJournal) -> None:
+    for number in range(CHILDREN_MAX + 2):
+        RunJournal(journal.store, f"run:{number}", limits={"usd": 9}).reserve(3)
+
+    node = summarize(journal.store, None).tree
+
+    assert node is not None
+    assert (node.children[-1].count, node.children[-1].reserved_nanodollars) == (2, 6)
+    assert sum(child.reserved_nanodollars for child in node.children) == node.reserved_nanodollars == 3 * 102

@@ -4,6 +4,7 @@ Sums of calls by what they have in common: the model, the agent, the day.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from solvent._digest import Facts, Sums
 from solvent._limits import Scope
@@ -16,15 +17,17 @@ def _named(kind: str) -> Callable[[Facts], str | None]:
     The name of the innermost segment of this kind on a call's path.
     """
 
-    def name(facts: Facts) -> str | None:
-        names = [name for each, name in Scope.parse(facts.scope).parts if each == kind]
-        return names[-1] if names else None
+    return lambda facts: _names(facts.scope).get(kind)
 
-    return name
+
+@lru_cache(maxsize=4_096)
+def _names(scope: str) -> Mapping[str, str]:
+    return dict(Scope.parse(scope).parts)  # Of several of a kind the innermost one.
 
 
 def _time(pattern: str) -> Callable[[Facts], str | None]:
-    return lambda facts: datetime.fromtimestamp(facts.hour * 3_600, UTC).strftime(pattern)
+    shown = lru_cache(maxsize=4_096)(lambda hour: datetime.fromtimestamp(hour * 3_600, UTC).strftime(pattern))
+    return lambda facts: shown(facts.hour)
 
 
 BY: Mapping[str, Callable[[Facts], str | None]] = {

@@ -63,8 +63,7 @@ def fold_when_due(connection: Any) -> int:
     if last - done < FOLDED_AT_ONCE:
         return done + FOLDED_AT_ONCE
     try:
-        with connection:  # What it wrote so far is taken back alone.
-            _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
+        _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
     except (ArithmeticError, AttributeError, TypeError, ValueError, msgspec.MsgspecError):
         # A record that cannot be read keeps reports from being made, and must not keep calls from being booked.
         _log.exception("the digest of the ledger cannot be brought up to date")
@@ -72,6 +71,10 @@ def fold_when_due(connection: Any) -> int:
 
 
 def _fold(rows: Rows, first: int, last: int) -> int:
+    """
+    Take these entries into the digest. What cannot be read is met before anything is written.
+    """
+    folded = []
     for facts, sums in _added(rows, first, last).items():
         key = facts.scope, facts.hour, _facts_text(facts)
         known = rows("SELECT sums FROM digest WHERE scope = ? AND hour = ? AND facts = ?", *key)
@@ -79,7 +82,9 @@ def _fold(rows: Rows, first: int, last: int) -> int:
             joined = _sums(known[0][0])
             joined.join(sums)
             sums = joined
-        rows(_UPSERT, *key, _encoder.encode(sums).decode())
+        folded.append((*key, _encoder.encode(sums).decode()))
+    for group in folded:
+        rows(_UPSERT, *group)
     rows("INSERT OR REPLACE INTO meta VALUES (?, ?)", _KEY, last)
     return last
 
