@@ -18,6 +18,7 @@ from solvent.stores._owner import this_process
 
 _OWN = "own"
 COMMAND = "command"  # The format of an opening by `solvent run`; those of programs have none.
+IMPORTED = "import:"  # What the id of an opening begins with that an import made: nothing is open there.
 TOP_UP = "top_up"  # The reason of an entry that only raises the limits of an opening.
 
 
