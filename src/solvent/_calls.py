@@ -252,6 +252,7 @@ class Calls:
                 overrun_nanodollars=closed.overrun.get("usd", 0),
                 cut_at_length=reading is not None and reading.cut_at_length,
                 run_total_nanodollars=closed.run_total_nanodollars,
+                balances=closed.balances,
             )
         )
         self.alerts.closed(admission.scope, closed)

@@ -6,7 +6,7 @@ that of the call's reservation, ``scope`` its whole path, and ``call`` what the 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fractions import Fraction
@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from solvent._limits import OnExceed, show_amount
-from solvent._records import CallRecord
+from solvent._records import Balance, CallRecord
 from solvent.errors import BudgetExceeded, OutcomeUnknown, SettingsError, SolventError, StoreUnavailable
 
 _log = logging.getLogger("solvent")
@@ -75,6 +75,7 @@ class CallClosed(Struct, frozen=True, kw_only=True):
         overrun_nanodollars: Booked above what was reserved.
         cut_at_length: The reply ended at an output cap; with a shrunk call that is what the shrinking cost.
         run_total_nanodollars: Spent by the call's run until now.
+        balances: Of the accounts that it was charged to, as they stood right after.
     """
 
     id: str
@@ -83,6 +84,7 @@ class CallClosed(Struct, frozen=True, kw_only=True):
     overrun_nanodollars: int = 0
     cut_at_length: bool = False
     run_total_nanodollars: int | None = None
+    balances: Sequence[Balance] = ()
 
 
 class BoundBroken(Struct, frozen=True, kw_only=True):
