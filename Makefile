@@ -63,11 +63,14 @@ fix: install ## Repair what can be repaired
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Gateway, hooks and ledger beside their floors and their peers
+bench: install ## Gateway, hooks, ledger and reports beside their floors and their peers
 	@$(BIN)/python benchmarks/gateway.py
 	@$(BIN)/python benchmarks/hooks.py
 	@$(BIN)/python benchmarks/calls.py
 	@$(BIN)/python benchmarks/ledger.py
+	@$(BIN)/python benchmarks/reports.py
+	@$(BIN)/python benchmarks/top.py
+	@$(BIN)/python benchmarks/export.py
 
 clean:
 	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

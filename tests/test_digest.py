@@ -10,6 +10,7 @@ from clocks import ManualClock
 from run_journal import CENT, START, RunJournal
 
 from solvent._digest import HOUR_NS, Facts, Sums, digest_of
+from solvent.report import summarize
 from solvent.stores import _sqlite_digest
 from solvent.stores.memory import MemoryStore
 from solvent.stores.sqlite import SQLiteStore
@@ -184,3 +185,17 @@ def test_the_hours_that_are_asked_for_end_before_the_second_one(
     groups = store.groups(hours=(hour + 1, hour + 3))
 
     assert sorted((facts.hour - hour, sums.cost) for facts, sums in groups.items()) == [(1, 2), (2, 4)]
+
+
+def test_calls_whose_entries_are_no_longer_kept_are_in_the_sums(clock: ManualClock) -> None:
+    store = MemoryStore(clock=clock, entries_max=10)
+    journal = RunJournal(store, limits={"usd": 2**52, "calls": None})
+    for _ in range(20):
+        journal.call(3)
+
+    groups = store.groups()
+
+    assert len(list(store.entries())) == 11
+    assert sum(sums.cost for sums in groups.values()) == 60
+    assert sum(sums.count for sums in groups.values()) == 20
+    assert summarize(store, journal.scope).total.cost_nanodollars == 60

@@ -326,8 +326,9 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     done = machine(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
-    below = ["show", "verify", "expire", "top-up", "set-limit", "export"]
-    below = below if words else ["run", "doctor", "report", "check", "estimate", "cost", "ledger", "prices"]
+    of_ledger = ["show", "verify", "expire", "top-up", "set-limit", "export"]
+    first = ["run", "doctor", "report", "top", "check", "estimate", "cost", "import", "export", "reconcile"]
+    below = of_ledger if words else [*first, "ledger", "prices"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 

@@ -120,6 +120,16 @@ SYSTEMS: dict[str, tuple[str, tuple[Row, ...]]] = {
                 "8 calls of $0.10, 20 of a cheaper model, then a refusal at $1.00",
             ),
             Row("E16", "account by workflow, not by session", "two in one session: two budgets; one over two: one"),
+            Row(
+                "E17",
+                "rebuild any overage from the trail",
+                "`report --trace`: $0.08 under $0.05 is one call, billed $0.05 above its bound",
+            ),
+            Row(
+                "E19",
+                "enforce, attribute and reconcile by one record",
+                "2 calls of $0.10 under $0.25; a bill of 5: 3 outside Solvent, $0.30, and nothing else",
+            ),
         ),
     ),
     "test_aegis": (
@@ -141,6 +151,7 @@ SYSTEMS: dict[str, tuple[str, tuple[Row, ...]]] = {
             ),
             Row("A7", "have loops caught", "the 6th same request in 60 s; never a different one or a retry"),
             Row("A8", "read a structured report", "`report --json`, a schema with a version"),
+            Row("A9", "log every decision", "the journal; FOCUS rows of every charge"),
             Row("A10", "pay little per call", "flat, and bounded in memory, over 1,000,000 calls"),
         ),
     ),

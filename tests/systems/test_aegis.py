@@ -3,6 +3,8 @@ Limits in five dimensions, attribution along delegation, and what it costs: what
 """
 
 import asyncio
+import csv
+import io
 import json
 import logging
 import socket
@@ -271,6 +273,21 @@ def test_a4_what_agents_hand_on_adds_up_and_a_blocked_one_leaves_its_siblings_ru
     assert spent[lead] == writer + reader
     assert spent[str(budget.scope)] == spent[lead] + clerk
 
+    tree = json.loads(user.solvent("report", "--tree", "--json"))["tree"]
+    told = {node["scope"]: int(node["total"]["cost_nanodollars"]) // CENT for node in nodes(tree)}
+    assert told == spent
+    for node in nodes(tree):
+        parts = [node["own"], *(child["total"] for child in node["children"])]
+        assert sum(int(part["cost_nanodollars"]) for part in parts) == int(node["total"]["cost_nanodollars"])
+    drawn = user.solvent("report", "--tree")
+    assert [line for line in drawn.splitlines() if "agent:reader" in line and "$0.70" in line]
+
+
+def nodes(tree):
+    yield tree
+    for child in tree["children"]:
+        yield from nodes(child)
+
 
 # 1,000 tokens read, 800 of them from a cache, and 200 written, in everybody's words.
 GOOGLE = {
@@ -499,3 +516,23 @@ def test_a10_memory_is_bounded_over_a_million_calls(user):
     assert process.returncode == 0, err
     sizes = json.loads(out)
     assert sizes[-1] - sizes[1] < 12  # What is remembered of calls is full before 200,000 of them.
+
+
+@pytest.mark.slow
+def test_a9_every_decision_is_in_the_journal_and_every_charge_in_the_export(user):
+    with solvent.budget("triage", usd="0.25", ledger=user.ledger):
+        for _ in range(2):
+            with solvent.call("step", usd="0.10"):
+                pass
+        with pytest.raises(solvent.BudgetExceeded), solvent.call("step", usd="0.10"):
+            pass
+
+    decisions = [(entry["kind"], entry["decision"]) for entry in user.entries() if entry["decision"]]
+    admitted = [("reserve", "admitted"), ("settle", "admitted")]
+    assert decisions == [*admitted, *admitted, ("refuse", "refused")]
+    charges = list(csv.DictReader(io.StringIO(user.solvent("export", "focus"))))
+    assert [(row["BilledCost"], row["ChargeCategory"], row["BillingCurrency"]) for row in charges] == [
+        ("0.1", "Usage", "USD")
+    ] * 2
+    told = [json.loads(line)["kind"] for line in user.solvent("export", "jsonl").splitlines()]
+    assert told == ["settle", "settle", "refuse"]

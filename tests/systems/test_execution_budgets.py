@@ -570,3 +570,82 @@ with solvent.resume(json.loads(carried)) if carried else solvent.budget("triage"
     assert (first, left) == (3, 2 * CENT)
     assert user.runs(program, carried, "9", **env)[:2] == [2, 0]  # And no more than what was left.
     assert len(fake.seen) == 5
+
+
+OVER = """
+import openai, solvent
+solvent.install()
+client = openai.OpenAI(max_retries=1)
+messages = [{"role": "user", "content": "hi"}]
+with solvent.budget("triage", usd="0.05") as budget, solvent.agent("planner"):
+    try:
+        while True:
+            client.chat.completions.create(model="m", messages=messages, max_completion_tokens=1_000)
+    except solvent.BudgetExceeded:
+        print(f'"{budget.scope}"')
+"""
+
+
+@pytest.mark.slow
+def test_e17_an_overage_is_rebuilt_from_the_trail_alone(user, fake_provider):
+    # A failed try, its retry, and a reply of six times what was asked for.
+    too_long = Answer(output_tokens=6_000, honors_cap=False)
+    fake = fake_provider([Answer(status=500, headers=FAILING), Answer(output_tokens=1_000), too_long])
+    user.policy(PRICES)
+    run = user.runs(OVER, OPENAI_BASE_URL=f"{fake.url}/v1")
+
+    trail = [json.loads(line) for line in user.solvent("report", "--run", run, "--trace", "--json").splitlines()]
+    assert {step["run"] for step in trail} == {run}
+    [limit] = [int(one["amount"]) for one in trail[0]["limits"] if one["meter"] == "usd"]
+    calls = [step for step in trail if step["kind"] == "settle"]
+    assert {step["scope"] for step in calls} == {f"{run}/agent:planner"}
+    amounts = ("cost_nanodollars", "overrun_nanodollars", "run_total_nanodollars")
+    assert [[step["attempt"], *(int(step[name]) // CENT for name in amounts)] for step in calls] == [
+        [0, 1, 0, 1],
+        [1, 1, 0, 2],
+        [0, 6, 5, 8],
+    ]
+    over = [step for step in calls if int(step["run_total_nanodollars"]) > limit]
+    assert len(over) == 1
+    assert int(over[0]["run_total_nanodollars"]) - int(over[0]["overrun_nanodollars"]) <= limit == 5 * CENT
+    refused = trail[trail.index(over[0]) + 1]
+    assert (refused["kind"], refused["run_total_nanodollars"]) == ("refuse", str(8 * CENT))
+    assert len(fake.seen) == 3
+
+
+SPEND = """
+import openai
+client = openai.OpenAI(max_retries=0)
+try:
+    while True:
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], max_tokens=10_000)
+except openai.APIStatusError as error:
+    assert error.status_code == 402
+"""
+
+
+@pytest.mark.slow
+def test_e19_one_record_enforces_and_attributes_and_is_held_against_the_bill(user, fake_provider):
+    fake = fake_provider(Answer(output_tokens=10_000))
+    user.env["OPENAI_BASE_URL"] = f"{fake.url}/v1"
+    (user.folder / "agent.py").write_text(SPEND)
+    limits = ("--usd", "0.25", "--price", "m=0/10", "--name", "triage", "--quiet")
+    user.solvent("run", *limits, "--", sys.executable, "agent.py")
+    assert len(fake.seen) == 2  # Of $0.10 each; a third one could have passed the limit.
+
+    [row] = json.loads(user.solvent("report", "--run", "triage", "--by", "day,model", "--json"))["rows"]
+    day, cost = row["key"]["day"], int(row["cost_nanodollars"])
+    assert (row["key"]["model"], row["calls"], cost) == ("m", 2, DOLLAR // 5)
+
+    bill = user.folder / "bill.csv"
+    head = "date,model,cost,input_tokens,output_tokens,requests\n"
+    read = row["tokens"]["input_tokens"]
+    bill.write_text(f"{head}{day},m,0.20,{read},20000,2\n")
+    agreed = json.loads(user.solvent("reconcile", str(bill), "--json"))
+    bill.write_text(f"{head}{day},m,0.50,{read // 2 * 5},50000,5\n")  # Three calls went past Solvent.
+    differs = json.loads(user.solvent("reconcile", str(bill), "--json", code=1))
+
+    assert (agreed["difference"]["nanodollars"], agreed["explained"]) == ("0", {})
+    assert differs["difference"]["nanodollars"] == str(DOLLAR // 10 * 3)
+    [why] = differs["lines"][0]["explanations"]
+    assert (why["kind"], why["count"], differs["unexplained"]["nanodollars"]) == ("outside", 3, "0")

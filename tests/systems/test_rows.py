@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 SPECIFICATION = HERE.parents[2] / "shared" / "SYSTEMS.md"
 PUBLIC = {"solvent", "solvent.errors", "solvent.events"}
 HELPERS = {path.stem for folder in (HERE, HERE.parent) for path in folder.glob("*.py")}
-# Capabilities of their own: a trail to be rebuilt, a forecast, a bill to be reconciled with, an export.
-LATER = {"E17", "E18", "E19", "A9"}
+# A capability of its own: a forecast.
+LATER = {"E18"}
 
 
 @cache

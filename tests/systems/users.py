@@ -105,9 +105,9 @@ class User:
         """
         return said(self.starts(program, *arguments, **env))
 
-    def solvent(self, *words: str) -> str:
+    def solvent(self, *words: str, code: int = 0) -> str:
         """
-        What the command prints.
+        What the command prints, which ends with this code.
         """
         done = subprocess.run(
             [sys.executable, "-m", "solvent", *words],
@@ -118,7 +118,7 @@ class User:
             timeout=PATIENCE_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     def journal(self) -> str:

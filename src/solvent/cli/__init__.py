@@ -12,11 +12,16 @@ import typer
 
 from solvent import __version__
 from solvent.cli import ledger, prices
+from solvent.cli._export_live import ExportCommand
 from solvent.cli.check import check
 from solvent.cli.doctor import doctor
 from solvent.cli.exchanges import cost, estimate
+from solvent.cli.export import export
+from solvent.cli.import_ import import_
+from solvent.cli.reconcile import reconcile
 from solvent.cli.report import report
 from solvent.cli.run import RunCommand, run
+from solvent.cli.top import top
 
 app = typer.Typer(
     name="solvent",
@@ -33,10 +38,18 @@ app.command(
     context_settings={"allow_interspersed_args": False},
     short_help="Tell what solvent.install() holds to budgets, and what not.",
 )(doctor)
-app.command()(report)
+app.command(short_help="Show what was spent, where it went, what was refused.")(report)
+app.command(short_help="Show the budgets that are open, live.")(top)
 app.command(short_help="Tell what a policy limits, leaves open, and contradicts.")(check)
 app.command(short_help="Show the most that calls can cost, part by part.")(estimate)
 app.command(short_help="Show what calls did cost, and whether their bounds held.")(cost)
+app.command("import", short_help="Record past runs of other tools, each call once.")(import_)
+app.command(
+    cls=ExportCommand,
+    short_help="Write calls for spreadsheets, scripts and FinOps tools.",
+    epilog="Also: solvent export otel, solvent export prometheus, each with a --help of its own.",
+)(export)
+app.command(short_help="Compare the journal with a provider's bill.")(reconcile)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(prices.app, name="prices", short_help="What a model costs, and newer prices.")
 

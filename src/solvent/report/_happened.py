@@ -23,7 +23,7 @@ ESTIMATED = {
     "usage_missing": "told no usage",
 }
 # Why a request was turned away before it was a call, in words; other codes say it themselves.
-_TURNED_AWAY = {
+TURNED_AWAY = {
     "denied": "path not known",
     "invalid_json": "no JSON that can be read",
     "too_large": "too large",
@@ -106,7 +106,7 @@ def events(report: Report, pen: Pen, width: int) -> list[str]:
     told = [pen.plain(f"{count:,} {text}") for count, text in seen if count]
     if report.turned_away:
         count = counted(sum(report.turned_away.values()), "request", "requests")
-        told.append(pen.plain(f"{count} turned away ({_by_count(report.turned_away, _TURNED_AWAY, pen)})"))
+        told.append(pen.plain(f"{count} turned away ({_by_count(report.turned_away, TURNED_AWAY, pen)})"))
     return [line for part in pen.joined(told, width) for line in wrap(part, width)]
 
 

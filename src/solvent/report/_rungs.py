@@ -2,8 +2,9 @@
 What each rung of the ladder did for the calls that it was taken for, and what it saved.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from solvent._amounts import Usage
 from solvent._digest import Facts, Sums
@@ -14,6 +15,7 @@ from solvent.report._records import Rung
 PriceOf = Callable[[str, str], Price | None]
 
 ORDER = ("prefix", "tokenizer", "count", "wait", "degrade", "shrink", "store_down")  # As a call takes them.
+_CACHED = ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")  # Parts of the input.
 
 
 def rungs(groups: Mapping[Facts, Sums], price_of: PriceOf | None = None) -> tuple[Rung, ...]:
@@ -47,19 +49,35 @@ def _rung(name: str, groups: Mapping[Facts, Sums], find: PriceOf) -> Rung | None
 def _saved(taken: list[tuple[Facts, Sums]], find: PriceOf) -> int | None:
     """
     What the models that were asked for would have cost more, for what the others used; ``None`` where a price is not
-    known. Prices that depend on the size of a call are asked for the mean one.
+    known. It is exact but for the rounding of each call, less than a nanodollar, and but for prices that depend on the
+    size of a call or on the hour: of the calls of a group only the sums are kept, and all are taken as of one size.
     """
     saved = 0
     for facts, sums in taken:
-        if not sums.count:
+        if sums.count < 1:
             continue
         try:
             price = find(facts.provider or "", facts.model_asked or "")
             if price is None:
                 return None
             at = datetime.fromtimestamp(facts.hour * 3_600, UTC)
-            mean = Usage(**{name: max(count, 0) // sums.count for name, count in sums.tokens.items()})
-            saved += price.cost(mean, tier=None, region=None, at=at) * sums.count - sums.cost
+            each = _evenly(sums.tokens, sums.count)
+            saved += sum(price.cost(usage, tier=None, region=None, at=at) * calls for usage, calls in each) - sums.cost
         except (PriceUnknown, SettingsError):
             return None
     return saved
+
+
+def _evenly(tokens: Mapping[str, int], count: int) -> Iterator[tuple[Usage, int]]:
+    """
+    What so many calls used in all, spread over them: usages that differ by a token of each kind at most, and how many
+    calls have each. Counts under names that this version does not know have no price here.
+    """
+    kinds = {name: max(tokens[name], 0) for name in Usage.__struct_fields__ if name in tokens}
+    kinds["input_tokens"] = max(kinds.get("input_tokens", 0) - sum(kinds.get(name, 0) for name in _CACHED), 0)
+    shares = {name: divmod(total, count) for name, total in kinds.items()}
+    steps = sorted({0, count, *(left for _, left in shares.values())})
+    for first, last in pairwise(steps):
+        usage = {name: whole + (first < left) for name, (whole, left) in shares.items()}
+        usage["input_tokens"] += sum(usage.get(name, 0) for name in _CACHED)
+        yield Usage(**usage), last - first

@@ -8,12 +8,14 @@ of the journal alone and holds nothing else.
 import functools
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from solvent._digest import CALL_FIELDS, DIGESTED, Digest, Facts, Groups, Hours, Line, Sums, within
+from solvent.errors import LedgerCorrupt
 from solvent.stores._protocol import Told
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
@@ -21,8 +23,10 @@ from solvent.stores._sqlite_rows import BELOW, Names, Rows, rows_of
 _log = logging.getLogger("solvent")
 
 FOLDED_AT_ONCE = 1_024  # Entries: some milliseconds for the writer whose turn it is.
-_CAUGHT_UP_AT_ONCE = 16_384  # By a reader who finds more than that, of a ledger that had no digest.
+_BEHIND = 16_384  # Entries: a reader who finds more than that, in a ledger that had no digest, catches up.
+_STEP = 4_096  # Entries at once, for writers wait meanwhile.
 _KEY = "digested"
+ILLEGIBLE = (ArithmeticError, AttributeError, TypeError, ValueError, msgspec.MsgspecError)  # What a bad record raises.
 
 _KINDS = ", ".join(f"'{kind}'" for kind in sorted(DIGESTED))
 _COLUMNS = (
@@ -32,7 +36,9 @@ _COLUMNS = (
 _LINES = f"SELECT {_COLUMNS} FROM entry WHERE seq > ?1 AND seq <= ?2 AND kind IN ({_KINDS})"
 _EXPIRY = (
     f"SELECT {_COLUMNS} FROM entry WHERE scope = ?1 AND kind = 'expire' AND id = ?2 "
-    "AND seq > (SELECT reserving FROM reservation WHERE id = ?2) LIMIT 1"
+    "AND seq > (SELECT reserving FROM reservation WHERE id = ?2) "
+    # A correction comes last, and mostly soon: from it back there are fewer entries than from the reservation on.
+    "AND seq < (SELECT closing FROM reservation WHERE id = ?2) ORDER BY seq DESC LIMIT 1"
 )
 _UPSERT = "INSERT INTO digest VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET sums = excluded.sums"
 _RUNGS = 4 + CALL_FIELDS.index("rungs")
@@ -64,7 +70,7 @@ def fold_when_due(connection: Any) -> int:
         return done + FOLDED_AT_ONCE
     try:
         _fold(rows, done, min(last, done + 2 * FOLDED_AT_ONCE))
-    except (ArithmeticError, AttributeError, TypeError, ValueError, msgspec.MsgspecError):
+    except ILLEGIBLE:
         # A record that cannot be read keeps reports from being made, and must not keep calls from being booked.
         _log.exception("the digest of the ledger cannot be brought up to date")
     return last + FOLDED_AT_ONCE
@@ -97,9 +103,10 @@ def groups(
     told: Told | None,
 ) -> Groups:
     if after:
-        return within(_added(file.rows, after, _last(file.rows), scope), hours)
+        with _legible(file):
+            return within(_added(file.rows, after, _last(file.rows), scope), hours)
     _catch_up(file, told)
-    with file.reader() as reader:  # Calls go on meanwhile, in this process, too.
+    with _legible(file), file.reader() as reader:  # Calls go on meanwhile, in this process, too.
         reader.execute("BEGIN")
         rows = rows_of(reader)
         found = dict(_kept(rows, scope, hours))
@@ -110,6 +117,15 @@ def groups(
         else:
             found[facts] = sums
     return found
+
+
+@contextmanager
+def _legible(file: SQLiteFile) -> Iterator[None]:
+    try:
+        yield
+    except ILLEGIBLE as error:
+        found = f"a record of a call cannot be read ({error})"
+        raise LedgerCorrupt(ledger=str(file.path), found=found, remedy="run `solvent ledger verify`") from error
 
 
 def first_difference(rows: Rows) -> str | None:
@@ -129,10 +145,12 @@ def _catch_up(file: SQLiteFile, told: Told | None) -> None:
     Fold what writers have left, where that is much: an older version's, or a ledger's that was made without a digest.
     """
     done, last = digested(file.rows), _last(file.rows)
-    while last - done > _CAUGHT_UP_AT_ONCE:
-        with file.transaction():
+    if last - done <= _BEHIND:
+        return
+    while done < last:
+        with _legible(file), file.transaction():
             done = digested(file.rows)  # Somebody else may be at it, too.
-            done = _fold(file.rows, done, min(_last(file.rows), done + _CAUGHT_UP_AT_ONCE))
+            done = _fold(file.rows, done, min(_last(file.rows), done + _STEP))
         if told is not None:
             told(done, last)
 
@@ -169,7 +187,7 @@ def _added(rows: Rows, first: int, last: int, scope: str | None = None) -> dict[
     below = "" if scope is None else f" AND {BELOW.replace('?1', '?3')}"
     bindings = () if scope is None else (scope,)
     while first < last:
-        page = min(first + _CAUGHT_UP_AT_ONCE, last)
+        page = min(first + _STEP, last)
         for row in rows(f"{_LINES}{below} ORDER BY seq", first, page, *bindings):
             digest.add(_line(row, names))
         first = page

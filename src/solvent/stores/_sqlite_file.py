@@ -94,6 +94,10 @@ class SQLiteFile:
             raise StoreUnavailable(ledger=self.url, reason="the file cannot be written")
         return connection
 
+    def require_open(self) -> None:
+        with self.lock:
+            self.connection.pragma("user_version")
+
     @contextmanager
     def reader(self) -> Iterator[apsw.Connection]:
         """

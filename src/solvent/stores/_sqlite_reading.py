@@ -11,10 +11,11 @@ from solvent._limits import METERS
 from solvent._records import Account, Balance, Entry, Kind
 from solvent.stores._audit import first_difference, held_difference, limit_difference, limits_set, rebuild
 from solvent.stores._books import Tally, balances_of
+from solvent.stores._sqlite_digest import ILLEGIBLE
 from solvent.stores._sqlite_digest import first_difference as digest_difference
 from solvent.stores._sqlite_file import SQLiteFile
 from solvent.stores._sqlite_mirror import load
-from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, json_text, read_entry, rows_of
+from solvent.stores._sqlite_rows import BELOW, SELECT_ENTRY, Names, Rows, json_text, read_entry, rows_of
 from solvent.stores._sqlite_schema import NOTED, NOTES, SUMS, each
 
 SEQ_MAX = 2**63 - 1
@@ -34,18 +35,34 @@ _HELD = (
 
 
 def balances(file: SQLiteFile, scope: str | None, below: bool, *, now_ns: int, full_until_ns: int) -> list[Balance]:
-    where = "" if scope is None else f"WHERE {BELOW if below else 'scope = ?1'}"
-    bindings = () if scope is None else (scope,)
-    tallies = []
-    with file.snapshot():  # A path that is made between two statements would be seen in part.
-        for id, *place in file.rows(f"SELECT id, scope, window FROM place {where}", *bindings):
-            tally = Tally((place[0], place[1]))
-            tally.key = id
-            tallies.append(tally)
-        load(file.rows, tallies, now_ns)
+    # In one state of the file: a path that is made between two statements would be seen in part.
+    if below and (scope is None or not _is_within_run(scope)):  # Thousands of runs: no call is to wait for them.
+        file.require_open()
+        with file.reader() as reader:
+            reader.execute("BEGIN")
+            tallies = _tallies(rows_of(reader), scope, below, now_ns)
+    else:
+        with file.snapshot():
+            tallies = _tallies(file.rows, scope, below, now_ns)
     for tally in tallies:
         tally.move(now_ns, full_until_ns)
     return balances_of(tallies)
+
+
+def _is_within_run(scope: str) -> bool:
+    return any(segment.startswith("run:") for segment in scope.split("/"))
+
+
+def _tallies(rows: Rows, scope: str | None, below: bool, now_ns: int) -> list[Tally]:
+    where = "" if scope is None else f"WHERE {BELOW if below else 'scope = ?1'}"
+    bindings = () if scope is None else (scope,)
+    tallies = []
+    for id, *place in rows(f"SELECT id, scope, window FROM place {where}", *bindings):
+        tally = Tally((place[0], place[1]))
+        tally.key = id
+        tallies.append(tally)
+    load(rows, tallies, now_ns)
+    return tallies
 
 
 def entries(file: SQLiteFile, scope: str | None, after: int, kinds: Collection[Kind] | None) -> Iterator[Entry]:
@@ -124,7 +141,10 @@ def verify(file: SQLiteFile) -> str | None:
     """
     with file.reader() as reader:
         reader.execute("BEGIN")  # One state of the file, however long it takes; nobody has to wait for it.
-        return _damage(reader) or _difference(reader) or digest_difference(rows_of(reader))
+        try:
+            return _damage(reader) or _difference(reader) or digest_difference(rows_of(reader))
+        except ILLEGIBLE as error:
+            return f"a record cannot be read ({error})"
 
 
 def _damage(reader: Any) -> str | None:

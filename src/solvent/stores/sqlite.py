@@ -297,7 +297,7 @@ class SQLiteStore:
         return self._close_as("expire", id, known, -known.held, pack(booked), pack(overrun), overrun, call)
 
     def balances(self, scope: str | None = None, *, below: bool = True) -> list[Balance]:
-        with self._lock, self._file.mapped():
+        with self._file.mapped():
             return balances(self._file, scope, below, now_ns=self._now_ns(), full_until_ns=self._anchor.full_until_ns)
 
     def entries(

@@ -5,7 +5,7 @@ The tables of what was refused, what the ladder did, and of what stands apart fr
 from collections.abc import Iterator
 
 from solvent._amounts import show_seconds
-from solvent.report._happened import ESTIMATED, UNSENT
+from solvent.report._happened import ESTIMATED, TURNED_AWAY, UNSENT
 from solvent.report._records import Refused, Report, Rung
 from solvent.report.html._markup import NOTHING, Html, column_of_money, element, join, money, name
 from solvent.report.html._table import NONE, Column, count, table
@@ -113,7 +113,7 @@ def _others(report: Report) -> Iterator[_Apart]:
     for why, times in report.unsent.items():
         yield f"never sent: {UNSENT.get(why, why.replace('_', ' '))}", times, None, "no call"
     for why, times in report.turned_away.items():
-        yield f"turned away: {why.replace('_', ' ')}", times, None, "no call"
+        yield f"turned away: {TURNED_AWAY.get(why, why.replace('_', ' '))}", times, None, "no call"
 
 
 def _passed(report: Report) -> Iterator[_Apart]:
