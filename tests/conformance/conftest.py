@@ -15,7 +15,8 @@ def digest_in_small_parts(monkeypatch):
     So that what a test writes is folded, and not only what a thousand calls do.
     """
     monkeypatch.setattr("solvent.stores._sqlite_digest.FOLDED_AT_ONCE", 3)
-    monkeypatch.setattr("solvent.stores._sqlite_digest._CAUGHT_UP_AT_ONCE", 5)
+    monkeypatch.setattr("solvent.stores._sqlite_digest._BEHIND", 5)
+    monkeypatch.setattr("solvent.stores._sqlite_digest._STEP", 2)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
@@ -492,6 +492,18 @@ def test_another_ledger_in_its_place_is_told_and_left_alone(store, path):
     assert Path(f"{path}-wal").exists()  # The other's: the last to close deletes it.
     assert reserved(other, id="more", amount=40)
     assert {entry.id for entry in open_store(f"sqlite:///{path}").entries()} == {"other", "more"}
+
+
+@pytest.mark.parametrize("ask", ["balances", "groups", "verify"])
+def test_no_read_takes_another_ledger_in_its_place_for_its_own(store, path, ask):
+    assert reserved(store)
+    for file in path.parent.iterdir():
+        file.unlink()
+    with (
+        closing(open_store(f"sqlite:///{path}")),
+        pytest.raises(StoreUnavailable, match="was replaced while it was open"),
+    ):
+        getattr(store, ask)()
 
 
 def test_closing_alone_leaves_the_journal_of_a_ledger_in_its_place(store, path):

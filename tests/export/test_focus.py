@@ -20,7 +20,7 @@ from run_journal import CENT, START
 
 from solvent._amounts import NANODOLLARS_PER_DOLLAR, Usage
 from solvent._estimate import usage_json
-from solvent._operations import Settle
+from solvent._operations import Reserve, Settle
 from solvent._records import CallRecord
 from solvent.export.focus import COLUMNS
 from solvent.prices import Prices, parse_price
@@ -276,6 +276,46 @@ def test_a_correction_is_of_that_class_where_its_month_was_over(later: int, begi
     assert (correct["PricingQuantity"], correct["ListUnitPrice"]) == ("-1.0", "0.03")
     assert correct["ConsumedQuantity"] == "0.0"
     assert correct["ChargePeriodStart"] == "2026-11-29T10:00:00Z"
+
+
+def test_an_expiry_and_its_correction_are_of_one_model() -> None:
+    run = journal()
+    id = run.reserve(5 * CENT)
+    run.store._clock.advance(seconds=121)  # type: ignore[attr-defined]  # The one that was handed to it.
+    run.store.expire()
+    run.settle(id, 2 * CENT, bound=5 * CENT, model_used="gpt-5-mini-2025-08-07")
+
+    expire, correct = rows("focus", run.store)
+
+    assert (expire["SkuId"], correct["SkuId"]) == ("openai/gpt-5-mini/Calls", "openai/gpt-5-mini/Corrections")
+    assert correct["ChargeDescription"].startswith("gpt-5-mini: ")
+    assert (correct["x_ModelAsked"], correct["x_ModelUsed"]) == ("gpt-5-mini", "gpt-5-mini-2025-08-07")
+
+
+@pytest.mark.parametrize(
+    ("cost", "billed_dollars", "unpriced"),
+    [
+        pytest.param(None, ["0.0"], 1, id="never known"),
+        pytest.param(0, ["0.0"], 0, id="nothing"),
+        pytest.param(2 * CENT, ["0.02"], 0, id="known at last"),
+    ],
+)
+def test_an_expired_call_is_left_out_until_its_cost_is_known(
+    cost: int | None, billed_dollars: list[str], unpriced: int
+) -> None:
+    run = journal()
+    amounts, terms = {"calls": 1}, run.terms(run.limits)
+    call = CallRecord(provider="openai", model_asked="gpt-none")
+    run.write(Reserve(id="a", scope=run.scope, terms=terms, amounts=amounts, call=call))
+    run.store._clock.advance(seconds=121)  # type: ignore[attr-defined]  # The one that was handed to it.
+    run.store.expire()
+    _, before = exported("focus", run.store)
+    run.settle("a", cost)
+
+    found, (_, after) = rows("focus", run.store), exported("focus", run.store)
+
+    assert (before.rows, before.unpriced, after.unpriced) == (0, 1, unpriced)
+    assert [row["BilledCost"] for row in found] == billed_dollars
 
 
 def test_a_path_is_accounts_a_run_and_tags() -> None:

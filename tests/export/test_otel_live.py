@@ -26,8 +26,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 import solvent
 from solvent._limits import Limit, Scope
 from solvent._records import CallRecord
-from solvent.errors import BudgetExceeded, SettingsError
-from solvent.events import EVERYWHERE, CallAdmitted, CallClosed, Listeners
+from solvent.errors import BudgetExceeded, SettingsError, Unbounded
+from solvent.events import EVERYWHERE, CallAdmitted, CallClosed, CallRefused, Listeners
 from solvent.export import otel
 from solvent.stores.memory import MemoryStore
 
@@ -299,6 +299,23 @@ def test_a_hundred_models_have_names_and_the_others_are_one(told):
     assert {span.attributes["gen_ai.request.model"] for span in told.spans()} == {f"m{n}" for n in range(150)}
 
 
+def test_what_is_refused_uses_up_no_names(told):
+    Listeners().tell(closed(model="known"))
+    for number in range(150):
+        Listeners().tell(refused(model=f"m{number}"))
+    Listeners().tell(refused(model="known"))
+    Listeners().tell(closed(model="later"))
+
+    models = {point.attributes["gen_ai.request.model"] for point in told.points("solvent.cost")}
+    decided = {
+        (point.attributes["solvent.decision"], point.attributes.get("gen_ai.request.model")): point.value
+        for point in told.points("solvent.decisions")
+    }
+
+    assert models == {"known", "later"}
+    assert decided == {("allow", "known"): 1, ("allow", "later"): 1, ("deny", "known"): 1, ("deny", None): 150}
+
+
 @pytest.mark.parametrize(
     ("rungs", "decision"),
     [
@@ -415,3 +432,11 @@ def closed(*, provider="openai", format="openai-chat", model="m", rungs=(), esti
         status="200",
     )
     return CallClosed(id="a", scope="run:a", call=call)
+
+
+def refused(*, model):
+    call = CallRecord(
+        provider="openai", format="openai-chat", model_asked=model, decision="refused", status="unbounded"
+    )
+    error = Unbounded(part="output", meter="usd", remedy="give max_tokens")
+    return CallRefused(id="a", scope="run:a", call=call, error=error, began=0.0, answered=0.0)

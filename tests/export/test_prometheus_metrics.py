@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from solvent._digest import Facts, Sums
-from solvent._operations import Reserve, Settle
-from solvent._records import Account, Balance, CallRecord, Terms
+from solvent._operations import Reserve, SetLimit, Settle
+from solvent._records import BRANCHES, Account, Balance, CallRecord, Terms
 from solvent.cli import app
 from solvent.errors import SettingsError, StoreUnavailable
 from solvent.export import _bounded, _series, prometheus
@@ -246,13 +246,52 @@ def free_port():
         return any_port.getsockname()[1]
 
 
-def test_what_is_held_below_a_window_that_is_over_counts() -> None:
-    balances = [
-        Balance(account=Account("org:a", "usd", "day@UTC"), reserved=1),
-        Balance(account=Account("org:a/run:x", "usd"), reserved=5),
-        Balance(account=Account("org:a/run:y", "usd"), reserved=2),
-    ]
+def test_what_is_held_counts_when_its_window_is_over_and_branches_are_no_calls(clock):
+    store = MemoryStore(clock=clock)
+    terms = Terms.of({Account("org:a", "usd", "minute"): 9 * DOLLAR, Account("org:a/run:x", "calls"): None})
+    fan_out = Terms.of({Account("org:a/run:x", "branches"): 9})
+    branches = CallRecord(format=BRANCHES)
+    store.apply(
+        [
+            Reserve(id="a", scope="org:a/run:x", terms=terms, amounts={"usd": 7 * DOLLAR, "calls": 1}, call=MODEL),
+            Reserve(id="b", scope="org:a/run:x", terms=fan_out, amounts={"branches": 5}, call=branches),
+        ]
+    )
+    clock.advance(seconds=90)
 
-    [_, reserved] = _series.of_reservations(balances)
+    found = samples(prometheus.text(store))
 
-    assert reserved.values == {(): 7}
+    assert found["solvent_reserved_usd"] == {(): 7}
+    assert found["solvent_open_reservations"] == {(): 1}
+
+
+def test_a_limit_that_was_set_where_nothing_was_spent_is_shown(clock):
+    store = MemoryStore(clock=clock)
+    account = Account("team:t", "usd", "day@UTC")
+    store.apply([SetLimit(id="a", account=account, limit=3 * DOLLAR)])
+
+    assert samples(prometheus.text(store))["solvent_budget_limit_usd"] == {("team:t", "day@UTC"): 3}
+
+
+def test_a_scrape_reads_no_balance_of_a_run(made, monkeypatch):
+    store, asked = made.open(), []
+    read = store.balances
+    monkeypatch.setattr(store, "balances", lambda *scope, **how: asked.append((scope, how)) or read(*scope, **how))
+
+    prometheus.Collector(store).read()
+
+    assert asked == [((scope,), {"below": False}) for scope in sorted({scope for (scope,), _ in asked})]
+    assert {"org:acme", "org:acme/team:search"} <= {scope for (scope,), _ in asked}
+    assert not [scope for (scope,), _ in asked if "run:" in scope]
+
+
+def test_a_name_that_is_very_long_is_told_as_one_of_the_others():
+    names = ["m" * 256, "m" * 257]
+    groups = {
+        Facts(scope="run:a", hour=0, kind="settle", provider="openai", model_asked=name): Sums(count=1)
+        for name in names
+    }
+
+    (calls,) = (each for each in _series.of_calls(groups) if each.name == "solvent_calls")
+
+    assert set(calls.values) == {("openai", names[0], "no"), ("other", "other", "no")}

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -6,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
 
+from solvent._amounts import Usage
 from solvent._digest import HOUR_NS, Facts, Sums
 from solvent._limits import Limit, Scope
 from solvent._openings import OtherLimit, opening
 from solvent._operations import Extend, Note, Reserve, SetLimit, Settle, TopUp
 from solvent._records import BRANCHES, Account, Balance, CallRecord, Terms
 from solvent.policy import LimitsInForce, Policy
+from solvent.prices import Prices, UserPrice
 from solvent.report import ModelUse, Refused, Share, Use, summarize
 from solvent.report._rungs import rungs
 from solvent.report._tree import CHILDREN_MAX
@@ -545,6 +548,23 @@ def test_what_a_cheaper_model_saved_is_that_of_all_its_calls() -> None:
 
     assert (saved_by_one.saved_nanodollars or 0) > 0
     assert saved_by_three.saved_nanodollars == 3 * (saved_by_one.saved_nanodollars or 0)
+
+
+def test_what_a_cheaper_model_saved_is_exact_where_the_size_of_a_call_does_not_matter() -> None:
+    price = Prices.load({"dear": UserPrice(input=3_000, output=8_000, cache_read=1_000)}).find("openai", "dear")
+    assert price is not None
+    facts = Facts(scope="run:a", hour=492_000, kind="settle", provider="openai", model_asked="dear", rungs=("degrade",))
+    uses = [(7, 2, 3, 1), (5, 0, 4, 2), (9, 1, 0, 1), (4, 3, 1, 0)]
+    names = ("input_tokens", "cache_read_tokens", "output_tokens", "cache_write_5m_tokens")
+    calls = [dict(zip(names, use, strict=True)) for use in uses]
+    tokens = {name: sum(call[name] for call in calls) for name in names}
+    sums = Sums(count=4, cost=11, tokens={**tokens, "tokens_of_a_later_version": 3})
+
+    [rung] = rungs({facts: sums}, lambda *_: price)
+
+    at = datetime(2026, 2, 15, 12, tzinfo=UTC)
+    each = [price.cost(Usage(**call), tier=None, region=None, at=at) for call in calls]
+    assert rung.saved_nanodollars == sum(each) - 11
 
 
 def test_what_the_cheapest_scopes_hold_is_told_as_one(journal: RunJournal) -> None:

@@ -2,6 +2,7 @@
 Labels of metrics, which must be few: each of their values is a series of its own, for as long as somebody keeps it.
 """
 
+import functools
 from typing import Generic, TypeVar
 
 from solvent._records import Account
@@ -43,6 +44,16 @@ def is_above_runs(scope: str) -> bool:
     Whether it is an organization's, a team's or a user's own: of those there are not more every day, as of runs.
     """
     return scope.rpartition("/")[2].partition(":")[0] in _ABOVE_RUNS
+
+
+@functools.lru_cache(4_096)
+def above_runs(path: str) -> tuple[str, ...]:
+    """
+    Of a path and the scopes above it, those of organizations, teams and users.
+    """
+    segments = path.split("/")
+    scopes = ("/".join(segments[:length]) for length in range(1, len(segments) + 1))
+    return tuple(scope for scope in scopes if is_above_runs(scope))
 
 
 def window_label(account: Account) -> str:

@@ -12,8 +12,9 @@ from msgspec import Struct
 from solvent._amounts import Usage
 from solvent._digest import Facts, Sums
 from solvent._ledger import limit_in_force
-from solvent._records import Account, Balance
+from solvent._records import BRANCHES, Account, Balance, Entry
 from solvent.export._bounded import SCOPES_MAX, Bounded, is_above_runs, window_label
+from solvent.report._tree import held_usd
 
 Labels = tuple[str, ...]
 
@@ -78,30 +79,18 @@ def _age(group: tuple[Facts, Sums]) -> tuple[int, str, str]:
     return facts.hour, facts.provider or "", facts.model_used or facts.model_asked or ""
 
 
-def of_reservations(balances: Iterable[Balance]) -> Iterator[Series]:
-    held: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for balance in balances:
-        by_scope, scope = held[balance.account.meter], balance.account.scope
-        by_scope[scope] = max(by_scope.get(scope, 0), balance.reserved)
-    for meter, name, about in (
-        ("calls", "solvent_open_reservations", "Calls that are reserved for and not closed."),
-        ("usd", "solvent_reserved_usd", "What is set aside for calls that are not closed, in dollars."),
+def of_reservations(held: Iterable[Entry]) -> Iterator[Series]:
+    """
+    Args:
+        held: The entries of reservations that are open.
+    """
+    calls = [entry for entry in held if entry.call.format != BRANCHES]
+    money = sum(map(held_usd, calls))
+    for name, about, value in (
+        ("solvent_open_reservations", "Calls that are reserved for and not closed.", len(calls)),
+        ("solvent_reserved_usd", "What is set aside for calls that are not closed, in dollars.", money),
     ):
-        yield Series(kind="gauge", name=name, about=about, values={(): _in_all(held[meter])})
-
-
-def _in_all(held: Mapping[str, int]) -> int:
-    """
-    What is held in all, where all on a path hold the same: the widest scope counts, or what is below it if that holds
-    more.
-    """
-    totals: defaultdict[str, int] = defaultdict(int)
-    for scope in sorted(held, key=lambda scope: scope.count("/"), reverse=True):
-        above = scope.rpartition("/")[0]
-        while above and above not in held:
-            above = above.rpartition("/")[0]
-        totals[above] += max(held[scope], totals[scope])
-    return totals[""]
+        yield Series(kind="gauge", name=name, about=about, values={(): value})
 
 
 def of_budgets(balances: Iterable[Balance], limits: Mapping[Account, int | None]) -> Iterator[Series]:

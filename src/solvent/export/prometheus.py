@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from solvent._amounts import NANODOLLARS_PER_DOLLAR
 from solvent._records import Account
 from solvent.errors import SolventError
-from solvent.export._bounded import is_above_runs
+from solvent.export._bounded import above_runs, is_above_runs
 from solvent.export._extras import missing
 from solvent.export._series import Series, of_budgets, of_calls, of_reservations
 from solvent.stores._protocol import Store
@@ -73,19 +73,26 @@ class Collector:
             StoreUnavailable, LedgerCorrupt: The ledger cannot be read.
         """
         self._store.expire()  # As every view of amounts does, so that they agree.
-        balances, groups = self._store.balances(), self._store.groups()
+        groups, held = self._store.groups(), self._store.held()
         limits = self._limits_of_openings()
-        return [_up(True), *of_calls(groups), *of_reservations(balances), *of_budgets(balances, limits)]
+        paths = {facts.scope for facts in groups} | {entry.scope for entry in held}
+        paths |= {account.scope for account in limits}
+        # One by one: runs, which are not shown, are far more.
+        shown = sorted({scope for path in paths for scope in above_runs(path)})
+        balances = [balance for scope in shown for balance in self._store.balances(scope, below=False)]
+        return [_up(True), *of_calls(groups), *of_reservations(held), *of_budgets(balances, limits)]
 
     def _limits_of_openings(self) -> dict[Account, int | None]:
         with self._lock:
-            last = self._store.last_opened()
-            if last is not None and last.seq > self._seen:
-                for entry in self._store.entries(after=self._seen, kinds={"open"}):
-                    self._seen = entry.seq
-                    for posting in entry.postings:
-                        if is_above_runs(posting.account.scope):
-                            self._limits[posting.account] = posting.limit
+            for entry in self._store.entries(after=self._seen, kinds={"open", "set_limit", "top_up"}):
+                self._seen = entry.seq
+                for posting in entry.postings:
+                    if not is_above_runs(posting.account.scope):
+                        continue
+                    if entry.kind == "open":
+                        self._limits[posting.account] = posting.limit
+                    else:  # What it is, its balance says.
+                        self._limits.setdefault(posting.account, None)
             return dict(self._limits)
 
 

@@ -7,7 +7,7 @@ of the journal alone and holds nothing else.
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ _COLUMNS = (
     f"at, kind, id, scope, {', '.join(CALL_FIELDS)}, "
     "spent_usd, spent_input_tokens, spent_output_tokens, spent_calls, overrun_usd, iif(kind = 'refuse', terms, NULL)"
 )
-_LINES = f"SELECT {_COLUMNS} FROM entry WHERE seq > ?1 AND seq <= ?2 AND kind IN ({_KINDS})"
+_LINES = f"SELECT seq, {_COLUMNS} FROM entry WHERE seq > ?1 AND seq <= ?2 AND kind IN ({_KINDS})"
 _EXPIRY = (
     f"SELECT {_COLUMNS} FROM entry WHERE scope = ?1 AND kind = 'expire' AND id = ?2 "
     "AND seq > (SELECT reserving FROM reservation WHERE id = ?2) "
@@ -124,7 +124,7 @@ def _legible(file: SQLiteFile) -> Iterator[None]:
     try:
         yield
     except ILLEGIBLE as error:
-        found = f"a record of a call cannot be read ({error})"
+        found = f"a record cannot be read ({error})"
         raise LedgerCorrupt(ledger=str(file.path), found=found, remedy="run `solvent ledger verify`") from error
 
 
@@ -132,7 +132,9 @@ def first_difference(rows: Rows) -> str | None:
     """
     The first group of the digest that is not what the journal adds up to, in words.
     """
-    by_journal = _added(rows, 0, digested(rows))
+    done = digested(rows)
+    by_journal = _added(rows, 0, done)
+    _added(rows, done, _last(rows))  # That it can be read, too.
     kept = dict(_kept(rows, None, None))
     for facts in sorted(by_journal.keys() | kept.keys(), key=repr):
         if by_journal.get(facts) != kept.get(facts):
@@ -188,13 +190,16 @@ def _added(rows: Rows, first: int, last: int, scope: str | None = None) -> dict[
     bindings = () if scope is None else (scope,)
     while first < last:
         page = min(first + _STEP, last)
-        for row in rows(f"{_LINES}{below} ORDER BY seq", first, page, *bindings):
-            digest.add(_line(row, names))
+        for seq, *row in rows(f"{_LINES}{below} ORDER BY seq", first, page, *bindings):
+            try:
+                digest.add(_line(row, names))
+            except ILLEGIBLE as error:
+                raise ValueError(f"entry {seq}: {error}") from error
         first = page
     return digest.groups
 
 
-def _line(row: tuple[Any, ...], names: Names) -> Line:
+def _line(row: Sequence[Any], names: Names) -> Line:
     fields = list(row)
     if fields[_RUNGS] is not None:
         fields[_RUNGS] = _rungs(fields[_RUNGS])

@@ -94,15 +94,14 @@ class SQLiteFile:
             raise StoreUnavailable(ledger=self.url, reason="the file cannot be written")
         return connection
 
-    def require_open(self) -> None:
-        with self.lock:
-            self.connection.pragma("user_version")
-
     @contextmanager
     def reader(self) -> Iterator[apsw.Connection]:
         """
         A connection of its own for a long read, which no writer waits for; a fork does.
         """
+        with self.lock:
+            self.connection.pragma("user_version")  # Opened where it is not, so that it is known what has to be there.
+            self._require_all_in_place()
         with self._reading:
             connection = self.connect()
             try:

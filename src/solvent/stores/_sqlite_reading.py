@@ -37,7 +37,6 @@ _HELD = (
 def balances(file: SQLiteFile, scope: str | None, below: bool, *, now_ns: int, full_until_ns: int) -> list[Balance]:
     # In one state of the file: a path that is made between two statements would be seen in part.
     if below and (scope is None or not _is_within_run(scope)):  # Thousands of runs: no call is to wait for them.
-        file.require_open()
         with file.reader() as reader:
             reader.execute("BEGIN")
             tallies = _tallies(rows_of(reader), scope, below, now_ns)
