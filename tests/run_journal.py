@@ -62,7 +62,9 @@ class RunJournal:
         call = replace(
             CALL, bound_nanodollars=bound, cost_nanodollars=cost, **{"model_used": "gpt-5-mini-2025-08-07", **record}
         )
-        self.write(Settle(id=id, actual={"usd": cost or 0, "calls": calls}, call=call))
+        counts = {meter: (call.usage or {}).get(meter) for meter in ("input_tokens", "output_tokens")}
+        counts = {meter: count for meter, count in counts.items() if isinstance(count, int)}
+        self.write(Settle(id=id, actual={"usd": cost or 0, "calls": calls, **counts}, call=call))
 
     def release(self, id: str, reason: str = "not_sent") -> None:
         self.write(Release(id=id, reason=reason, call=replace(CALL, status="not_sent")))

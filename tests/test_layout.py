@@ -36,7 +36,7 @@ RANKS = (
     ("_calls", "_decide"),
     ("_branches",),
     ("_answers", "_guard"),
-    ("gateway", "report"),
+    ("_litellm_log", "gateway", "report"),
     ("export", "imports", "reconcile", "top"),
     ("_runtime",),
     ("_block",),

@@ -2,21 +2,28 @@
 What ``solvent import`` says of past runs that it records, and of files that it cannot.
 """
 
+import contextlib
 import json
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from clocks import ManualClock
 from recorded import recorded
 from typer.testing import CliRunner
 
+from solvent._ladder import Charges
+from solvent._limits import Scope
+from solvent._operations import Reserve
 from solvent.cli import app
 from solvent.cli._import_progress import Progress
 from solvent.imports import FORMATS
 from solvent.imports.jsonl import Row
+from solvent.stores.sqlite import SQLiteStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "import.md"
 
@@ -70,6 +77,37 @@ def test_a_ledger_that_report_would_not_find_is_named(calls, tmp_path):
     assert not (tmp_path / "l.db").exists()
 
 
+def test_an_interrupt_keeps_what_was_read_and_says_how_to_go_on(calls, tmp_path, monkeypatch):
+    ledger, handler = tmp_path / "l.db", signal.getsignal(signal.SIGINT)
+    Path("later.jsonl").write_text(f"{call('3')}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "advance", lambda *_: signal.raise_signal(signal.SIGINT))  # Once a file was read.
+        assert run("jsonl", calls, "later.jsonl", ledger=ledger) == (
+            130,
+            "",
+            "solvent: interrupted.\nTo go on: import the same files again.\n"
+            "2 calls before it stay recorded, and are not counted again.\n",
+        )
+    assert signal.getsignal(signal.SIGINT) == handler
+    with contextlib.closing(SQLiteStore(ledger)) as store:
+        assert [entry.kind for entry in store.entries(kinds=("open", "close"))] == ["open", "close"]
+    assert "1 call of 1 run imported: $0.15\nthere already: 2\n" in run("jsonl", calls, "later.jsonl", ledger=ledger)[1]
+
+
+def test_calls_that_had_expired_are_told_as_corrected(calls, tmp_path):
+    ledger, clock = tmp_path / "l.db", ManualClock()
+    with contextlib.closing(SQLiteStore(ledger, clock=clock)) as store:
+        terms = Charges.on(Scope.parse("run:triage"), (), ()).terms
+        amounts = {"calls": 1, "parallel": 1, "retries": 0}
+        store.apply([Reserve(id="jsonl:triage/1", scope="run:triage", terms=terms, amounts=amounts)])
+        clock.advance(seconds=121)
+        assert store.expire() == 1
+    assert run("jsonl", calls, ledger=ledger)[1].splitlines()[:-1] == [
+        "2 calls of 1 run imported: $0.30",
+        "of them expired before, and corrected now: 1",
+    ]
+
+
 def test_json_has_exact_amounts(calls, tmp_path):
     calls.write_text(f"{call()}\n{call('2', model='house')}\n{call('3', input_tokens=-1)}\n")
     code, out, _ = run("jsonl", calls, "--json", "--skip-bad", ledger=tmp_path / "l.db")
@@ -80,6 +118,7 @@ def test_json_has_exact_amounts(calls, tmp_path):
         "dry_run": False,
         "files": 1,
         "calls": 2,
+        "corrected": 0,
         "already_there": 0,
         "runs": 1,
         "cost_nanodollars": "150000000",

@@ -17,7 +17,7 @@ from clocks import ManualClock
 from solvent._operations import Charge, Reserve, Reserved
 from solvent._records import Account
 from solvent.errors import LedgerCorrupt, SettingsError, StoreUnavailable
-from solvent.stores import open_store
+from solvent.stores import open_store, spelled_out
 
 RUN_USD = Account("run:1", "usd")
 
@@ -143,6 +143,14 @@ def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
         assert open_store(url).url == f"sqlite:///{tmp_path}/ledger.db"
 
 
+def test_the_home_folder_is_found_where_no_shell_spelled_it_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for url in ("~/ledger.db", "sqlite:///~/ledger.db"):
+        assert spelled_out(url) == open_store(url).url == f"sqlite:///{tmp_path}/ledger.db"
+    assert spelled_out("sqlite:///a~/ledger.db?synchronous=normal") == "sqlite:///a~/ledger.db?synchronous=normal"
+    assert spelled_out("memory://") == "memory://"
+
+
 def test_a_path_that_cannot_be_made_is_told():
     with pytest.raises(StoreUnavailable, match="did not answer"):
         open_store("sqlite:////proc/solvent/ledger.db")
@@ -159,7 +167,7 @@ def test_what_a_dead_process_reserved_is_charged_at_once(path):
     program = f"""
 import fcntl
 import os
-from solvent.stores import open_store
+from solvent.stores import open_store, spelled_out
 from solvent._operations import *
 from solvent._records import *
 store = open_store("sqlite:///{path}")
@@ -190,7 +198,7 @@ def test_a_file_that_may_not_be_written_is_told():
 import os, sys
 import solvent.stores.sqlite
 from solvent.errors import StoreUnavailable
-from solvent.stores import open_store
+from solvent.stores import open_store, spelled_out
 if os.geteuid() == 0:
     os.setuid(65534)
 try:

@@ -162,6 +162,21 @@ def test_what_solvent_exports_is_the_same_in_another_ledger(tmp_path):
     assert told_of(second) == told_of(first)
 
 
+def test_what_puts_right_a_call_of_an_earlier_file_is_booked_together_with_it_or_left_out(tmp_path):
+    file = exported(some_of_everything(), tmp_path / "e.jsonl")
+    told = file.read_text().splitlines()
+    (at,) = [number for number, text in enumerate(told) if json.loads(text)["kind"] == "correct" and "200" in text]
+    earlier, later = written(tmp_path / "1.jsonl", told[:at]), written(tmp_path / "2.jsonl", told[at:])
+    whole, both = MemoryStore(), MemoryStore()
+    import_files(whole, "jsonl", file)
+    import_files(both, "jsonl", earlier, later)
+    assert told_of(both) == told_of(whole)
+
+    result, intake = import_files(MemoryStore(), "jsonl", later)
+    assert (result.calls, intake.left_out.total()) == (0, len(told) - at)
+    assert "put right a call of an earlier export; import the two in one go" in intake.left_out
+
+
 def told_of(store: Store) -> list[str]:
     """
     What the groups of a ledger's calls say, but for bounds, which are of whoever admitted them.
@@ -213,7 +228,6 @@ def test_what_a_ledger_exported_changes_nothing_in_it(tmp_path):
         ("usage", {"input_tokens": "-7"}, "input_tokens must be within 0 and"),
         ("scope", "triage", "scope: a scope is written kind:name"),
         ("kind", "open", "kind: expected settle, expire, correct, release or refuse, got 'open'"),
-        ("kind", "correct", "it puts right a call that expired, and that one does not stand before it"),
     ],
 )
 def test_a_line_of_an_export_that_cannot_be_believed_is_an_error(name, value, said, tmp_path):

@@ -15,11 +15,12 @@ from past import PRICES, facts, import_files, settled, state, written
 
 from solvent._amounts import Usage
 from solvent._booking import Replied
+from solvent._estimate import Estimator
 from solvent._guard import Guard
 from solvent._limits import Scope
-from solvent._operations import Reserve, SetLimit, Settle
-from solvent._records import Account, Terms
-from solvent.imports import BadCall, Refused
+from solvent._operations import Note, Reserve, SetLimit, Settle
+from solvent._records import Account, CallRecord, Terms
+from solvent.imports import FORMATS, BadCall, Intake, Refused, Writer
 from solvent.report import summarize
 from solvent.stores._batcher import Ledger
 from solvent.stores.memory import MemoryStore
@@ -30,6 +31,12 @@ from solvent.wire._call import Call, Item, Reading
 def line(id: str = "1", **changes: Any) -> str:
     fields = {"id": id, "run": "r", "ended": "2026-11-03T10:00:00Z", "provider": "openai", "model": "gpt-4o-mini"}
     return json.dumps({**fields, "input_tokens": 100, "output_tokens": 10, **changes})
+
+
+def exported_line(**told: Any) -> str:
+    fields = {"schema_version": 1, "kind": "settle", "id": "01A", "scope": "run:r", "cost_nanodollars": "7"}
+    fields |= {"at": "2026-11-03T10:00:00Z", "model_asked": "gpt-4o", "usage": {"input_tokens": "5"}}
+    return json.dumps({**fields, **told})
 
 
 def test_an_imported_call_is_booked_as_a_guarded_one_without_limits(tmp_path):
@@ -74,6 +81,47 @@ def test_a_run_is_opened_at_its_first_call_and_ends_with_its_last(tmp_path):
     assert state(store) == before
 
 
+def test_a_log_that_is_newest_first_opens_its_run_at_the_earliest_call(tmp_path):
+    hour = 3_600 * 10**9
+    lines = [line(str(n), ended=f"2026-11-{n // 24 + 1:02}T{n % 24:02}:00:00Z") for n in reversed(range(300))]
+    store = MemoryStore()
+    import_files(store, "jsonl", written(tmp_path / "c.jsonl", lines))
+    report = summarize(store, "run:r")
+    assert (report.openings, report.total.calls) == (1, 300)
+    assert (report.ended or 0) - (report.started or 0) == 299 * hour
+
+
+def test_an_import_that_is_interrupted_opens_and_ends_its_runs(tmp_path):
+    def interrupted():
+        yield from FORMATS["jsonl"].calls([written(tmp_path / "c.jsonl", [line("1"), line("2")])], intake)
+        raise KeyboardInterrupt
+
+    store, intake = MemoryStore(), Intake(now_ns=0)
+    writer = Writer(store, Estimator(PRICES), begins=PRICES.card.begins)
+    with pytest.raises(KeyboardInterrupt):
+        writer.book(interrupted(), intake)
+    assert (writer.imported.calls, len(settled(store))) == (2, 2)
+    assert [entry.kind for entry in store.entries(kinds=("open", "close"))] == ["open", "close"]
+
+
+def test_a_run_whose_opening_a_killed_import_did_not_write_is_opened_by_the_next_one(tmp_path):
+    store, file = MemoryStore(), written(tmp_path / "c.jsonl", [line("1"), line("2")])
+    apply = store.apply
+
+    def dies(operations):
+        if isinstance(operations[0], Note):
+            raise RuntimeError
+        return apply(operations)
+
+    store.apply = dies
+    with pytest.raises(RuntimeError):
+        import_files(store, "jsonl", file)
+    store.apply = apply
+    result, _ = import_files(store, "jsonl", file)
+    assert (result.calls, result.known) == (0, 2)
+    assert [entry.kind for entry in store.entries(kinds=("open", "close"))] == ["open", "close"]
+
+
 def test_a_run_that_solvent_opened_is_not_ended_by_an_import(tmp_path):
     from run_journal import RunJournal
 
@@ -84,17 +132,14 @@ def test_a_run_that_solvent_opened_is_not_ended_by_an_import(tmp_path):
 
 
 def test_a_run_whose_calls_are_all_known_gets_no_opening(tmp_path):
-    store, file = MemoryStore(), written(tmp_path / "c.jsonl", [line()])
-    import_files(store, "jsonl", file)
-    calls, copy = [entry for entry in store.entries() if entry.kind == "settle"], MemoryStore()
+    store, file = MemoryStore(), written(tmp_path / "c.jsonl", [exported_line()])
     terms = Terms.of({Account("run:r", "usd"): None, Account("run:r", "calls"): None})
-    amounts = {"calls": 1, "parallel": 1, "retries": 0}
-    copy.apply([Reserve(id=calls[0].id, scope="run:r", terms=terms, amounts=amounts)])
-    copy.apply([Settle(id=calls[0].id, actual={}, call=calls[0].call)])
-    before = state(copy)
-    result, _ = import_files(copy, "jsonl", file)
+    store.apply([Reserve(id="01A", scope="run:r", terms=terms, amounts={"calls": 1, "parallel": 1, "retries": 0})])
+    store.apply([Settle(id="01A", actual={"usd": 7}, call=CallRecord(cost_nanodollars=7))])
+    before = state(store)
+    result, _ = import_files(store, "jsonl", file)
     assert result.known == 1
-    assert state(copy) == before
+    assert state(store) == before
 
 
 def test_calls_are_counted_in_no_window_of_today(tmp_path):
@@ -147,6 +192,8 @@ def test_a_limit_of_the_ledger_itself_on_a_run_keeps_its_calls_out_with_a_word_h
     )
     assert "solvent ledger set-limit run:r calls none" in str(error.value)
     assert [*settled(store)] == ["jsonl:free/1", "jsonl:free/3"]
+    notes = [(entry.kind, entry.scope) for entry in store.entries(kinds=("open", "close"))]
+    assert notes == [("open", "run:free"), ("close", "run:free")]
 
     store.apply([SetLimit(id="y", account=Account("run:r", "calls"), limit=None)])
     result, _ = import_files(store, "jsonl", file)
@@ -190,22 +237,21 @@ def test_an_import_that_was_killed_is_made_whole_by_the_next_one(tmp_path):
     assert store.expire() == 2
 
     result, _ = import_files(store, "jsonl", file)
-    assert [entry.kind for entry in store.entries()][-4:] == ["open", "correct", "correct", "close"]
+    assert [entry.kind for entry in store.entries()][-4:] == ["correct", "correct", "open", "close"]
     assert store.balances() == whole.balances()
     assert sum(sums.cost for sums in store.groups().values()) == 42_000
-    assert result.known == 2
+    assert (result.calls, result.corrected, result.cost_nanodollars, result.known) == (2, 2, 42_000, 0)
     before = state(store)
-    import_files(store, "jsonl", file)
+    result, _ = import_files(store, "jsonl", file)
+    assert (result.calls, result.corrected, result.known) == (0, 0, 2)
     assert state(store) == before
 
 
 @pytest.mark.parametrize("told", [{}, {"kind": "expire", "estimated": "expired", "usage": {}}])
 def test_a_copy_of_a_call_is_made_whole_where_its_import_was_killed(told, tmp_path):
-    fields = {"schema_version": 1, "kind": "settle", "id": "01A", "scope": "run:r", "cost_nanodollars": "7"}
-    fields |= {"at": "2026-11-03T10:00:00Z", "model_asked": "gpt-4o", "usage": {"input_tokens": "5"}, **told}
     clock = ManualClock()
     store, whole = MemoryStore(clock=clock), MemoryStore(clock=clock)
-    file = written(tmp_path / "c.jsonl", [json.dumps(fields)])
+    file = written(tmp_path / "c.jsonl", [exported_line(**told)])
     import_files(whole, "jsonl", file)
     apply, left = store.apply, [1]
 

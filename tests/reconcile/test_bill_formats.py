@@ -7,9 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from bill_world import PRICES
 
+from solvent._estimate import Estimator
+from solvent.imports import FORMATS, Intake, Writer
 from solvent.reconcile import Bill, BillError, parse_columns, read_bill
 from solvent.reconcile._records import Charge
+from solvent.stores.memory import MemoryStore
 
 OPENAI_COSTS = """{"object": "page", "has_more": false, "data": [
   {"object": "bucket", "start_time": 1793491200, "end_time": 1793577600, "results": [
@@ -165,7 +169,7 @@ def told(charge: Charge) -> tuple[object, ...]:
         (
             LITELLM,
             "litellm",
-            [(1, "openai/gpt-4o", None, "0.000016500000000000003", None, 1, {"input": 10, "output": 2})],
+            [(1, "gpt-4o", None, "0.000016500000000000003", None, 1, {"input": 10, "output": 2})],
         ),
         (
             'Day;Model;Amount (USD);Input tokens;Output tokens;Calls\n2026/11/1;gpt-4o;"1,234.50";1,000;20;3\n',
@@ -217,6 +221,63 @@ def test_usage_beside_costs_is_one_bill_and_tokens_are_counted_once(tmp_path: Pa
     (tmp_path / "usage").write_text(OPENAI_USAGE)
     found = read_bill([str(tmp_path / "costs"), str(tmp_path / "usage")])
     assert [charge.tokens is not None for charge in charges(found)] == [False, False, False, True]
+
+
+def test_usages_of_the_same_days_are_read_together_but_no_usage_twice(tmp_path: Path) -> None:
+    empty = '{"object": "bucket", "start_time": 1793577600, "results": []}'
+    embeddings = (
+        '{"object": "page", "data": [{"object": "bucket", "start_time": 1793491200, "results": [{"object": '
+        '"organization.usage.embeddings.result", "input_tokens": 500, "num_model_requests": 2, "model": '
+        f'"text-embedding-3-small"}}]}}, {empty}]}}'
+    )
+    completions = OPENAI_USAGE.replace('"project_id": null}]}]}', f'"project_id": null}}]}}, {empty}]}}')
+    names = {"usage": completions, "embeddings": embeddings, "table": OPENAI_USAGE_CSV, "again": embeddings + "\n"}
+    for name, text in names.items():
+        (tmp_path / name).write_text(text)
+    found = read_bill([str(tmp_path / "usage"), str(tmp_path / "embeddings")])
+    assert [(charge.model, charge.requests) for charge in charges(found)] == [
+        ("gpt-5-2025-08-07", 8),
+        ("text-embedding-3-small", 2),
+    ]
+    for twice in (("usage", "table"), ("embeddings", "again")):
+        with pytest.raises(BillError, match="2026-11-01 is in two files, and would count twice"):
+            read_bill([str(tmp_path / name) for name in twice])
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_log_of_litellm_is_the_same_bill_as_it_is_an_import(form: str, tmp_path: Path) -> None:
+    names = ("request_id", "spend", "startTime", "endTime", "model", "custom_llm_provider", "status", "cache_hit")
+    day = ("2026-11-01T10:00:00Z", "2026-11-01T10:00:01Z")
+    told = [
+        ("a", "0.25", *day, "openai/gpt-4o-mini", "openai", "success", "False"),
+        ("b", "0.125", *day, "gpt-4o", "openai", "failure", "False"),  # It failed, and cost something all the same.
+        ("c", "0", *day, "gpt-4o", "openai", "failure", "False"),
+        ("d", "0", *day, "gpt-4o", "", "failure", "False"),
+        ("e", "0.5", *day, "gpt-4o", "openai", "success", "True"),
+        ("a", "0.25", *day, "openai/gpt-4o-mini", "openai", "success", "False"),
+    ]
+    table = "".join(f"{','.join(line)}\n" for line in (names, *told))
+    rows = [{**dict(zip(names, line, strict=True)), "spend": float(line[1])} for line in told]
+    (tmp_path / f"log.{form}").write_text(table if form == "csv" else json.dumps(rows))
+    found = read_bill([str(tmp_path / f"log.{form}")], format="litellm")
+    assert found.said == ("Of rows that tell of the same request the first one is taken, and 1 passed over.",)
+    money = [(charge.model, int((charge.cost or 0) * 10**9)) for charge in charges(found)]
+    assert money == [("gpt-4o-mini", 250_000_000), ("gpt-4o", 125_000_000), ("gpt-4o", 0)]
+
+    store = MemoryStore()
+    intake = Intake(now_ns=0)
+    writer = Writer(store, Estimator(PRICES), begins=PRICES.card.begins)
+    writer.book(FORMATS["litellm"].calls([tmp_path / f"log.{form}"], intake), intake)
+    booked = [(entry.call.model_used, entry.call.cost_nanodollars) for entry in store.entries(kinds=("settle",))]
+    assert booked == money
+    assert (writer.imported.known, intake.left_out.total()) == (1, 2)
+
+
+def test_logs_of_litellm_that_overlap_count_each_request_once(tmp_path: Path) -> None:
+    for name, text in (("one", LITELLM), ("two", LITELLM.replace('"a"', '"z"') + LITELLM)):
+        (tmp_path / name).write_text(text)
+    found = read_bill([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert len(charges(found)) == 2
 
 
 def test_a_negative_amount_is_read_as_accountants_write_it(tmp_path: Path) -> None:

@@ -55,6 +55,20 @@ def test_names_of_one_model_are_one_row_where_the_bill_has_only_one(
     assert found.said[-1] == f"{' and '.join(sorted({*billed, *booked}))} are taken as one model, {row}."
 
 
+def test_costs_and_usage_under_two_names_of_one_model_are_one_row(tmp_path: Path) -> None:
+    world = World()
+    world.book(CALL)
+    start = {"object": "bucket", "start_time": int(FIRST.timestamp())}
+    cost = {"amount": {"value": 0.00021, "currency": "usd"}, "line_item": "gpt-4o-mini"}
+    for name, result in (("costs", cost), ("usage", {"model": MINI, "num_model_requests": 1, **CALL.tokens})):
+        (tmp_path / name).write_text(json.dumps({"data": [{**start, "results": [result]}]}))
+    bill = read_bill([str(tmp_path / "costs"), str(tmp_path / "usage")])
+    found = reconcile(bill, world.store, PRICES)
+    assert CALL.cost == 210_000
+    assert [(line.bill, line.journal) for line in found.lines] == [(210_000, 210_000)]
+    assert found.said[-1].startswith(f"gpt-4o-mini and {MINI} are taken as one model")
+
+
 def test_names_that_the_bill_tells_apart_stay_apart(tmp_path: Path) -> None:
     world = World()
     world.book(CALL)

@@ -76,7 +76,7 @@ def ledger_exists(url: str) -> bool:
     """
     scheme, _, rest = url.partition(":///")
     try:
-        return scheme != "sqlite" or Path(rest.partition("?")[0]).expanduser().exists()
+        return scheme != "sqlite" or Path(rest.partition("?")[0]).exists()
     except OSError:
         return True  # The store will say what is in the way.
 

@@ -4,11 +4,13 @@
 
 import difflib
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -22,11 +24,12 @@ from solvent.cli._import_progress import Progress
 from solvent.cli._ledger_options import AsJson, Ledger, scope_option
 from solvent.cli._settings import PolicyFile, Price, policy_of
 from solvent.errors import SettingsError
-from solvent.imports import FORMATS, BadCall, Imported, Intake, Refused, Writer, WrongFile, find_files
+from solvent.imports import FORMATS, BadCall, Imported, Intake, PastCall, Refused, Writer, WrongFile, find_files
 from solvent.prices import Prices
 from solvent.report._json import SCHEMA_VERSION, Json
 from solvent.stores._protocol import Store
 
+EXIT_INTERRUPTED = 130
 _MODELS_SHOWN = 5
 
 Format = Annotated[str, typer.Argument(metavar="FORMAT", help=f"What they are: {', '.join(FORMATS)}.")]
@@ -77,8 +80,9 @@ def import_(
         below = None if under is None else Scope.parse(under)
         writer = Writer(store, estimator, begins=prices.card.begins, under=below)
         try:
-            writer.book(FORMATS[format].calls(found, intake), intake)
-        except (BadCall, Refused, OSError) as error:
+            with _interrupted_between(FORMATS[format].calls(found, intake)) as calls:
+                writer.book(calls, intake)
+        except (BadCall, Refused, OSError, KeyboardInterrupt) as error:
             progress.stop()
             _end(error, writer.imported, dry_run)
     if as_json:
@@ -126,16 +130,46 @@ def _store(url: str) -> Iterator[Store]:
         yield stack.enter_context(opened(url))
 
 
-def _end(error: Exception, imported: Imported, dry_run: bool) -> None:
+@contextmanager
+def _interrupted_between(calls: Iterator[PastCall]) -> Iterator[Iterator[PastCall]]:
     """
-    End the command with what cannot be believed, and with what stands in the ledger all the same.
+    The calls, of which an interrupt ends the row after a whole one, so that those before it are recorded; a second
+    interrupt waits for nothing.
     """
-    said = f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-    if isinstance(error, BadCall):
-        said += "\nTo go on: mend it, or pass over such calls with --skip-bad."
+    interrupts: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    def until() -> Iterator[PastCall]:
+        for call in calls:
+            if interrupts:
+                raise KeyboardInterrupt
+            yield call
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield until()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(error: BaseException, imported: Imported, dry_run: bool) -> None:
+    """
+    End the command with what was in the way, and with what stands in the ledger all the same.
+    """
+    said, code = str(error), EXIT_FAILED
+    match error:
+        case OSError():
+            said = f"{error.filename} cannot be read: {error.strerror}"
+        case BadCall():
+            said += "\nTo go on: mend it, or pass over such calls with --skip-bad."
+        case KeyboardInterrupt():
+            said, code = "interrupted.\nTo go on: import the same files again.", EXIT_INTERRUPTED
     if imported.calls and not dry_run:
         said += f"\n{_calls(imported.calls)} before it stay recorded, and are not counted again."
-    fail(_printable_lines(said), EXIT_FAILED)
+    fail(_printable_lines(said), code)
 
 
 def _lines(imported: Imported, intake: Intake, ledger: str | None, url: str) -> list[str]:
@@ -147,6 +181,8 @@ def _lines(imported: Imported, intake: Intake, ledger: str | None, url: str) -> 
         models = [f"{printable(model)} ({count:,})" for model, count in imported.unpriced.most_common(_MODELS_SHOWN)]
         more = ", …" if len(imported.unpriced) > _MODELS_SHOWN else ""
         lines.append(f"of them without a price: {unpriced:,}: {', '.join(models)}{more}; give one with --price")
+    if imported.corrected and url:
+        lines.append(f"of them expired before, and corrected now: {imported.corrected:,}")
     if imported.older:
         lines.append(f"of them before all prices that are known: {imported.older:,}, at the earliest ones")
     if imported.known:
@@ -176,6 +212,7 @@ def _json(format: str, files: int, imported: Imported, intake: Intake, dry_run: 
         "dry_run": dry_run,
         "files": files,
         "calls": imported.calls,
+        "corrected": imported.corrected,
         "already_there": imported.known,
         "runs": len(imported.runs),
         "cost_nanodollars": str(imported.cost_nanodollars),

@@ -38,7 +38,7 @@ def top(
     from solvent.top import Watch, is_live, show, to_json, watch  # With rich, that no other command has to wait for.
 
     only, url = scope_option(scope), existing(ledger)
-    path = Path(url.partition(":///")[2].partition("?")[0]).expanduser()
+    path = Path(url.partition(":///")[2].partition("?")[0])
     name = printable(str(path))
     watched = Watch(lambda: open_store(url), path, scope=only)
     try:

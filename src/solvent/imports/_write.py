@@ -39,7 +39,8 @@ class Imported(Struct, kw_only=True):
     What an import recorded.
 
     Attributes:
-        calls: Those that the ledger did not know.
+        calls: Those that the ledger did not know, or only as expired.
+        corrected: Of these, those that had expired there: an import that was killed had begun with them.
         known: Those that it knew, whatever it is that it knows of them.
         runs: The scopes of the runs that these new calls belong to.
         cost_nanodollars: Booked for them.
@@ -48,6 +49,7 @@ class Imported(Struct, kw_only=True):
     """
 
     calls: int = 0
+    corrected: int = 0
     known: int = 0
     runs: set[str] = field(default_factory=set)
     cost_nanodollars: int = 0
@@ -61,8 +63,10 @@ class _Run(Struct):
     """
 
     scope: str
+    started: int
     ended: int
-    is_ours: bool  # An import opened it.
+    is_open: bool  # It has an opening in the ledger.
+    is_ours: bool  # An import opened it, or is to.
 
 
 class _Charged(Struct, frozen=True, gc=False):
@@ -124,10 +128,15 @@ class Writer:
                 if len(batch) == AT_ONCE:
                     self._write([*batch.values()])
                     batch.clear()
-        except BadCall:
-            self._finish(batch)  # What came before is as good as any.
+            self._write([*batch.values()])
+        except (BadCall, KeyboardInterrupt, OSError):
+            self._write([*batch.values()])  # What came before is as good as any.
+            self._note_runs()
             raise
-        self._finish(batch)
+        except Refused:
+            self._note_runs()
+            raise
+        self._note_runs()
 
     def _add(self, call: PastCall, batch: dict[str, _Booked]) -> None:
         if call.id in batch:
@@ -135,11 +144,13 @@ class Writer:
         else:
             batch[call.id] = self._booked(call)
 
-    def _finish(self, batch: dict[str, _Booked]) -> None:
-        self._write([*batch.values()])
-        closings = [note for run in self._runs.values() for note in self._closing(run)]
-        for at in range(0, len(closings), AT_ONCE):
-            self._store.apply(closings[at : at + AT_ONCE])
+    def _note_runs(self) -> None:
+        """
+        Open and end the runs, both after their calls, for the first one of a run may be the last one of its log.
+        """
+        notes = [note for run in self._runs.values() for note in (*self._opening(run), *self._closing(run))]
+        for at in range(0, len(notes), AT_ONCE):
+            self._store.apply(notes[at : at + AT_ONCE])
 
     def _booked(self, call: PastCall) -> _Booked:
         """
@@ -212,16 +223,14 @@ class Writer:
         return cost, price.source, at.date() < self._begins and not price.by_user
 
     def _write(self, batch: Sequence[_Booked]) -> None:
-        fresh, opening = self._opened([one for one in batch if one.call.is_copy or self._is_unseen(one)])
+        fresh = self._begun([one for one in batch if one.call.is_copy or self._is_unseen(one)])
         left = [one for one in batch if one.call.is_copy and one.call.id not in fresh]
         self.imported.known += len(left)
         batch = [one for one in batch if one not in left] if left else batch
-        operations: list[Operation] = [*opening]
-        for one in batch:
-            operations += (one.reserve, one.settle)
+        operations: list[Operation] = [operation for one in batch for operation in (one.reserve, one.settle)]
         answers = self._store.apply(operations) if operations else []
         refused = None
-        for one, answer in zip(batch, answers[len(opening) :: 2], strict=True):
+        for one, answer in zip(batch, answers[::2], strict=True):
             if isinstance(answer, Refusal):
                 refused = refused or _refused(one.call, answer)
             else:
@@ -229,12 +238,12 @@ class Writer:
         if refused is not None:
             raise refused
 
-    def _opened(self, firsts: Sequence[_Booked]) -> tuple[set[str], list[Note]]:
+    def _begun(self, firsts: Sequence[_Booked]) -> set[str]:
         """
-        The calls of runs that were not seen before, reserved; and an opening for each run that has none yet. Where a
-        call is known elsewhere, its run may have none at all here, so calls come before openings.
+        Those of these calls that nobody closed yet, reserved; and their runs, as far as they are in this ledger: a call
+        that is known elsewhere has none here.
         """
-        fresh, notes = set(), []
+        fresh = set()
         answers = self._store.apply([one.reserve for one in firsts]) if firsts else []
         for one, answer in zip(firsts, answers, strict=True):
             if not isinstance(answer, Reserved):
@@ -243,21 +252,24 @@ class Writer:
             if answer.state == "open" or (answer.state == "expired" and one.call.estimated != EXPIRED):
                 fresh.add(one.call.id)
             if one.run is not None and self._is_unseen(one):
-                opening = self._opening(one.run)
-                if opening is None and answer.state == "settled":
+                opening = self._opening_id(one.run)
+                if opening is None and one.call.id not in fresh and not self._was_killed(one):
                     continue  # Whoever made it did without an opening, and so does an import that adds nothing.
-                started = one.call.started or one.call.ended
                 is_ours = opening is None or opening.startswith(IMPORTED)
-                self._runs[one.run] = _Run(one.run, one.call.ended, is_ours)
-                if opening is None:
-                    call = CallRecord(started=started)
-                    notes.append(Note(kind="open", id=_note_id(one.run), scope=one.run, call=call))
-        return fresh, notes
+                started = one.call.started or one.call.ended
+                self._runs[one.run] = _Run(one.run, started, one.call.ended, opening is not None, is_ours)
+        return fresh
+
+    def _was_killed(self, one: _Booked) -> bool:
+        """
+        Whether an import recorded this call and not yet the opening of its run.
+        """
+        return not one.call.is_copy and one.run is not None and bool(self._store.balances(one.run))
 
     def _is_unseen(self, one: _Booked) -> bool:
         return one.run is not None and one.run not in self._runs
 
-    def _opening(self, run: str) -> str | None:
+    def _opening_id(self, run: str) -> str | None:
         """
         The id of a run's opening.
         """
@@ -269,18 +281,25 @@ class Writer:
             raise answer
         run = self._runs.get(one.run or "")
         if isinstance(answer, Reserved) and run is not None:
+            run.started = min(run.started, one.call.started or one.call.ended)
             run.ended = max(run.ended, one.call.ended)
-        if not isinstance(answer, Reserved) or answer.state != "open":
+        if not isinstance(answer, Reserved) or answer.state not in ("open", "expired"):
             self.imported.known += 1
             return
         record = one.settle.call
         self.imported.calls += 1
+        self.imported.corrected += answer.state == "expired"
         self.imported.runs.add(one.run or one.reserve.scope)
         if record.cost_nanodollars is None:
             self.imported.unpriced[record.model_used or record.model_asked or "no model"] += 1
         else:
             self.imported.cost_nanodollars += record.cost_nanodollars
             self.imported.older += one.is_older
+
+    def _opening(self, run: _Run) -> Iterable[Note]:
+        if not run.is_open:
+            call = CallRecord(started=run.started)
+            yield Note(kind="open", id=_note_id(run.scope), scope=run.scope, call=call)
 
     def _closing(self, run: _Run) -> Iterable[Note]:
         """

@@ -21,6 +21,7 @@ from solvent.imports._past import BadCall, Intake, PastCall, Place, Source, entr
 
 _KINDS = ("org", "team", "user", "run", "agent", "step")
 _NO_CALL = {"refuse": "refused, so never made", "release": "never sent"}
+_WITHOUT_EXPIRY = "put right a call of an earlier export; import the two in one go"
 _USAGE = Usage.__struct_fields__
 
 
@@ -104,8 +105,8 @@ def calls(files: Iterable[Path], intake: Intake) -> Iterator[PastCall]:
     """
     The calls of all files, in their order.
     """
+    expired: dict[str, _Entry] = {}  # What they did cost may stand in later lines, or files.
     for file in files:
-        expired: dict[str, _Entry] = {}  # What they did cost may stand in later lines.
         for number, text in lines(file, intake):
             where = shown(file, number)
             try:
@@ -116,7 +117,7 @@ def calls(files: Iterable[Path], intake: Intake) -> Iterator[PastCall]:
                 continue
             if call is not None:
                 yield call
-        yield from map(_made, expired.values())
+    yield from map(_made, expired.values())
 
 
 def _read(text: bytes, where: str, expired: dict[str, "_Entry"], intake: Intake) -> PastCall | None:
@@ -131,8 +132,9 @@ def _read(text: bytes, where: str, expired: dict[str, "_Entry"], intake: Intake)
     entry = _entry(text, where)
     if entry.line.kind == "correct":
         before = expired.pop(entry.line.id, None)
-        if before is None:
-            raise BadCall(where, "it puts right a call that expired, and that one does not stand before it")
+        if before is None:  # Its amounts are the difference to what that one says, and no call's.
+            intake.left_out[_WITHOUT_EXPIRY] += 1
+            return None
         entry = before.and_(entry)
     why_none = _NO_CALL.get(entry.line.kind)
     if entry.line.kind == "correct" and entry.line.status == "not_sent":

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from solvent._amounts import Usage, check_amount
 from solvent._clock import utc
+from solvent._litellm_log import model_name, why_no_call
 from solvent.imports._lines import decoded, dollars_up, nanoseconds
 from solvent.imports._past import BadCall, Intake, PastCall, Place, Source, entry_id
 from solvent.wire._json_stream import Elements
@@ -50,8 +51,6 @@ _PROVIDERS = {
     "vertex_ai_beta": "vertex",
 }
 _ERROR = re.compile(r"[45]\d\d")
-_CACHED = "answered from LiteLLM's own cache"
-_TURNED_AWAY = "turned away by LiteLLM itself"
 
 
 class _Row(Struct, gc=False):
@@ -86,7 +85,12 @@ def calls(files: Iterable[Path], intake: Intake) -> Iterator[PastCall]:
         for where, text in _csv_rows(file, intake) if file.suffix.lower() == ".csv" else _json_rows(file, intake):
             try:
                 row = decoded(_read_row, text, where)
-                why_none = _why_no_call(row)
+                why_none = why_no_call(
+                    status=row.status,
+                    cache_hit=row.cache_hit,
+                    provider=row.custom_llm_provider,
+                    has_cost=bool(row.spend),
+                )
                 if why_none is None:
                     yield _call(row, where, by_session=intake.sessions)
                 else:
@@ -144,17 +148,6 @@ def _as_json(row: Mapping[str, Any], where: str) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def _why_no_call(row: _Row) -> str | None:
-    """
-    Why a row is no call of a provider; ``None`` where it is one.
-    """
-    if str(row.cache_hit).lower() == "true":
-        return _CACHED
-    if row.status == "failure" and not row.custom_llm_provider and not row.spend:
-        return _TURNED_AWAY
-    return None
-
-
 def _call(row: _Row, where: str, *, by_session: bool) -> PastCall:
     """
     Raises:
@@ -165,15 +158,15 @@ def _call(row: _Row, where: str, *, by_session: bool) -> PastCall:
     started, ended = nanoseconds(row.startTime, where, "startTime"), nanoseconds(row.endTime, where, "endTime")
     metadata = _metadata(row.metadata)
     provider = row.custom_llm_provider or ""
-    model = (row.model or "").removeprefix(f"{provider}/")
+    model = model_name(row.model, provider)
     return PastCall(
         id=entry_id("litellm", row.request_id),
         where=where,
         place=_place(row, ended, by_session=by_session),
         provider=_PROVIDERS.get(provider, provider),
         format=_FORMATS.get(row.call_type or ""),
-        model_asked=row.model_group or model or None,
-        model_used=model or None,
+        model_asked=row.model_group or model,
+        model_used=model,
         usage=_usage(row, metadata, where),
         cost_nanodollars=None if row.spend is None else dollars_up(row.spend, where, "spend"),
         price_source="LiteLLM",

@@ -50,7 +50,12 @@ def read_bill(paths: Sequence[str], *, format: str | None = None, columns: Mappi
         if not charges[-1][1]:
             raise BillError(f"{source.name}: the bill is empty")
     _check_days(charges)
-    together = tuple(_once([charge for _, of_file in charges for charge in of_file]))
+    all_of_them = [charge for _, of_file in charges for charge in of_file]
+    each = _each_once(all_of_them)
+    again = len(all_of_them) - len(each)
+    if again:
+        said.append(f"Of rows that tell of the same request the first one is taken, and {again:,} passed over.")
+    together = tuple(_once(each))
     return Bill(format=name, charges=together, days=_covered(charges), said=tuple(said), decimals=_decimals(together))
 
 
@@ -73,7 +78,11 @@ def _charges(source: Source, name: str, columns: Mapping[str, str]) -> Iterator[
     if source.items and (format.item is None or not format.has_items(source.items[0].names())):
         needed = " or ".join(", ".join(sorted(names)) for names in format.item_fields) or "no JSON at all"
         raise BillError(f"{source.items[0].where}: expected of the format {name}: {needed}")
+    seen: dict[bytes, str] = {}
     for item in source.items:
+        first = seen.setdefault(bytes(item.json), item.where)
+        if first != item.where and not format.has_ids:  # As where a page was saved twice.
+            raise BillError(f"{item.where}: it is the same as {first}, and would count twice")
         assert format.item is not None
         yield from format.item(item)
     if source.rows and format.columns and not format.has_columns(frozenset(source.columns)):
@@ -88,15 +97,26 @@ def _check_days(charges: Iterable[tuple[Source, Sequence[Charge]]]) -> None:
     Raises:
         BillError: Two files tell of the costs, or of the usage, of the same day, which would count twice.
     """
-    seen: dict[tuple[int, bool], tuple[str, str]] = {}
+    seen: dict[tuple[int, bool, str], tuple[str, str]] = {}
     for source, of_file in charges:
         has_costs = any(charge.cost is not None for charge in of_file)
         for charge in of_file:
-            name, where = seen.setdefault((charge.day, has_costs), (source.name, charge.where))
+            if charge.id is not None or (charge.cost, charge.requests, charge.tokens) == (None, None, None):
+                continue  # It is known by its id, or adds nothing.
+            key = charge.day, has_costs, charge.usage_of
+            name, where = seen.setdefault(key, (source.name, charge.where))
             if name != source.name:
                 raise BillError(
                     f"{charge.where}: {show_day(charge.day)} is in two files, and would count twice; the other: {where}"
                 )
+
+
+def _each_once(charges: Sequence[Charge]) -> Sequence[Charge]:
+    """
+    Of charges for one request the first.
+    """
+    firsts = {charge.id: charge for charge in reversed(charges)}
+    return [charge for charge in charges if charge.id is None or firsts[charge.id] is charge]
 
 
 def _covered(charges: Iterable[tuple[Source, Sequence[Charge]]]) -> tuple[int, int]:

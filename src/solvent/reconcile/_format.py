@@ -21,6 +21,7 @@ class Format(Struct, frozen=True, kw_only=True):
         item, row: The charges of one.
         providers: Whose calls it bills, by the ids of the price data; ``None`` where its lines say that, or may be
             anyone's.
+        has_ids: Its lines are requests with an id each, so one that is there twice is known.
     """
 
     item_fields: tuple[frozenset[str], ...] = ()
@@ -28,6 +29,7 @@ class Format(Struct, frozen=True, kw_only=True):
     item: Callable[[Item], Iterator[Charge]] | None = None
     row: Callable[[Row, Mapping[str, str]], Iterator[Charge]]
     providers: frozenset[str] | None = None
+    has_ids: bool = False
 
     def has_items(self, names: frozenset[str]) -> bool:
         return any(fields <= names for fields in self.item_fields)

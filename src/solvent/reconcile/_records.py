@@ -50,6 +50,8 @@ class Charge(Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         day: Since 1970, UTC.
         where: File and line, or the place in a JSON file.
+        id: Of the request that it is for, where it is for one.
+        usage_of: Which of several usages that a provider tells apart it is of; empty where it tells one.
         model: The model, or what else it is for: ``web search tool calls``.
         cost: Dollars, exactly as written; negative for a credit.
         kind: What the cost is for, if for one kind of tokens alone.
@@ -57,6 +59,8 @@ class Charge(Struct, frozen=True, gc=False, kw_only=True):
 
     day: int
     where: str
+    id: str | None = None
+    usage_of: str = ""
     model: str | None = None
     provider: str | None = None
     tier: str | None = None

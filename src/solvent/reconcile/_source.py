@@ -97,20 +97,12 @@ def _opened(where: str, json: Raw) -> _Page:
 def _items(pages: Iterable[tuple[str, Raw, _Page]]) -> Iterator[Item]:
     """
     The items of an object, an array, or objects a line each; pages as the providers' interfaces answer are opened.
-
-    Raises:
-        BillError: One is there twice, as where a page was saved twice.
     """
-    seen: dict[bytes, str] = {}
     for where, json, page in pages:
-        inside = [(where, json)]
-        if page.data is not None:
-            inside = [(f"{where}: data[{number}]", inner) for number, inner in enumerate(page.data)]
-        for place, item in inside:
-            first = seen.setdefault(bytes(item), place)
-            if first != place:
-                raise BillError(f"{place}: it is the same as {first}, and would count twice")
-            yield Item(place, item)
+        if page.data is None:
+            yield Item(where, json)
+        for number, inner in enumerate(page.data or ()):
+            yield Item(f"{where}: data[{number}]", inner)
 
 
 def _objects(path: str, data: bytes) -> Iterator[tuple[str, Raw]]:

@@ -2,7 +2,7 @@
 LiteLLM's spend logs: an array or a line for each call, as ``/spend/logs`` answers or the table is exported.
 
 Source, read 2026-11-22: the table ``LiteLLM_SpendLogs`` of ``schema.prisma`` and ``SpendLogsPayload`` in litellm 1.106.
-Prompt tokens include cached ones. What its own cache answered never reached a provider, and a failure was not charged.
+Prompt tokens include cached ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from solvent._litellm_log import model_name, why_no_call
 from solvent.reconcile._format import Format, decoded
 from solvent.reconcile._read import count, day, dollars
 from solvent.reconcile._records import Charge
@@ -48,14 +49,16 @@ def _charge(where: str, told: Mapping[str, str]) -> Charge:
     # By the end of a call, as the journal counts it.
     name = "endTime" if "endTime" in told else "startTime"
     at = day(told.get(name, ""), where, name)
-    if told.get("status") == "failure" or told.get("cache_hit", "").lower() == "true":
+    cost, provider = dollars(told.get("spend", ""), where, "spend"), told.get("custom_llm_provider")
+    if why_no_call(status=told.get("status"), cache_hit=told.get("cache_hit"), provider=provider, has_cost=bool(cost)):
         return Charge(day=at, where=where)
     return Charge(
         day=at,
         where=where,
-        model=told.get("model"),
-        provider=told.get("custom_llm_provider"),
-        cost=dollars(told.get("spend", ""), where, "spend"),
+        id=told.get("request_id"),
+        model=model_name(told.get("model"), provider),
+        provider=provider,
+        cost=cost,
         requests=1,
         tokens={
             "input": count(told.get("prompt_tokens", "0"), where, "prompt_tokens"),
@@ -69,4 +72,5 @@ FORMAT = Format(
     columns=(frozenset({"request_id", "spend", "startTime"}),),
     item=_item,
     row=_row,
+    has_ids=True,
 )

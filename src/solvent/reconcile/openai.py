@@ -34,6 +34,7 @@ class _Amount(Struct):
 
 
 class _Result(Struct):
+    object: str | None = None
     amount: _Amount | None = None
     line_item: str | None = None
     quantity: Decimal | None = None
@@ -109,11 +110,20 @@ def _usage(at: int, where: str, told: Mapping[str, str]) -> Charge:
     return Charge(
         day=at,
         where=where,
+        usage_of=_usage_of(told),
         model=told.get("model"),
         tier="batch" if is_batch else told.get("service_tier"),
         requests=count(told.get("num_model_requests", "0"), where, "num_model_requests"),
         tokens=_tokens(where, told) if "input_tokens" in told else None,
     )
+
+
+def _usage_of(told: Mapping[str, str]) -> str:
+    """
+    Which of the usages it is of, each of which has an address of its own: by what it counts, for files do not say it.
+    """
+    counted = [name for name in ("output_tokens", "input_tokens") if name in told]
+    return counted[0] if counted else told.get("object", "")
 
 
 def _tokens(where: str, told: Mapping[str, str]) -> Tokens:

@@ -2,6 +2,7 @@
 The places that keep a ledger, by the scheme of their URL.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def _sqlite(rest: str, clock: Clock | None) -> Store:
         expected = "no option, ?synchronous=full or ?synchronous=normal (a power cut may lose the last seconds)"
         raise SettingsError(where="ledger", expected=expected, got=f"?{option}")
     # Absolute, for a program may change its folder and start another one in it.
-    return SQLiteStore(Path(path[1:]).expanduser().absolute(), clock=clock, synchronous=_SYNCHRONOUS[option])
+    return SQLiteStore(Path(path[1:]).absolute(), clock=clock, synchronous=_SYNCHRONOUS[option])
 
 
 _SYNCHRONOUS = {"": "FULL", "synchronous=full": "FULL", "synchronous=normal": "NORMAL"}
@@ -57,9 +58,12 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
 
 def spelled_out(url: str) -> str:
     """
-    A ledger's URL; a path to a ``.db`` file says as much.
+    A ledger's URL; a path to a ``.db`` file says as much. ``~`` is the home folder, which no shell says within quotes.
     """
-    return f"sqlite:///{url}" if "://" not in url and url.endswith(".db") else url
+    if "://" not in url and url.endswith(".db"):
+        url = f"sqlite:///{url}"
+    scheme, is_sqlite, path = url.partition("sqlite:///")
+    return f"sqlite:///{os.path.expanduser(path)}" if is_sqlite and not scheme else url
 
 
 def is_shared(url: str) -> bool:
