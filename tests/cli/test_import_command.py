@@ -150,7 +150,7 @@ def test_all_that_is_to_be_told_has_its_line(tmp_path, monkeypatch):
     assert run("jsonl", "calls.jsonl", "--skip-bad", "--scope", "team:x", ledger=tmp_path / "l.db") == (
         0,
         "4 calls of 2 runs imported: $0.45\n"
-        "of them without a price: 1: house (1); give one with --price\n"
+        "of them without a price: house (1); which stays so; a price is given with the first import: --price\n"
         "of them before all prices that are known: 1, at the earliest ones\n"
         "passed over: 1; the first is calls.jsonl:5: input_tokens: expected a whole number, got 1.5\n"
         "To look at it: solvent report --list\n",

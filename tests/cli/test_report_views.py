@@ -117,7 +117,8 @@ def test_what_is_said_to_show_it_again_does(shell: Shell) -> None:
         (("--last", "--all"), "--last, --run, --scope, --all and --list exclude each other: give one of them"),
         (("--tree", "--trace"), "--tree, --by, --trace and --list exclude each other: give one of them"),
         (("--json", "--csv", "x"), "--json, --csv and --html exclude each other: give one of them"),
-        (("--list", "--since", "1d"), "--list, --since, --csv and --html exclude each other: give one of them"),
+        (("--list", "--since", "1d"), "--list has no --since, --csv or --html; --json it has"),
+        (("--html", "-"), "--html - is no file, and a page is no text for a terminal: give it a name"),
         (("--html", "x", "--tree"), "--html, --tree, --by and --trace exclude each other: give one of them"),
         (
             ("--by", "modle"),
@@ -267,3 +268,23 @@ def test_a_bar_is_shown_once_a_second_has_passed_at_a_terminal(monkeypatch: pyte
         now = 9.0
         told(1, 2)
     assert silent.getvalue() == ""
+
+
+def test_a_budgets_name_is_the_last_run_that_it_opened(shell: Shell) -> None:
+    store = SQLiteStore(shell.made.path)
+    for id, cost in (("01J9ZK00000000000000000001", 1), ("01J9ZK00000000000000000002", 2)):
+        run = RunJournal(store, f"org:acme/run:nightly-{id}")
+        run.open()
+        run.call(cost * CENT)
+        run.close()
+    store.close()
+
+    for name in ("nightly", "run:nightly", "org:acme/run:nightly"):
+        assert shell.json("--run", name)["total"]["cost_nanodollars"] == str(2 * CENT)
+    assert "no run 'night' is in" in shell.refusal("--run", "night")[1]
+
+
+def test_imported_runs_are_listed_by_their_own_end(shell: Shell) -> None:
+    listed = [line.split()[0] for line in shell.said("--list").splitlines()[1:]]
+    assert listed == sorted(listed, reverse=True)
+    assert listed[-1] == "2026-03-01"

@@ -192,7 +192,7 @@ def test_a_bill_of_days_without_calls_is_told(shell: Shell) -> None:
         ),
         (("bill.csv", "--columns", "cost"), "expected pairs such as date=Day,model=Model,cost=Amount, got 'cost'"),
         (("bill.csv", "--provider", "openai", "--columns", "cost=Net"), "the format openai has its own"),
-        (("bill.csv", "--tolerance", "one"), "it must be an amount of dollars such as 2 or 0.50, got 'one'"),
+        (("bill.csv", "--tolerance", "one"), "expected a part such as 1%, or dollars such as 0.05, got 'one'"),
         (("bill.csv", "--tolerance", "-1%"), "expected a part such as 1% or 0.5%, got '-1%'"),
         (("bill.csv", "--since", "monday"), "expected a day such as 2026-03-01"),
         (("bill.csv", "--scope", "no scope"), "--scope"),
@@ -206,6 +206,14 @@ def test_wrong_usage_is_told_with_code_2(shell: Shell, words: tuple[str, ...], s
     code, out, err = shell(*words, columns=300)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_a_file_that_is_named_twice_does_not_count_twice(shell: Shell) -> None:
+    shell.world().store.close()
+    (shell.folder / "table.csv").write_text("date,model,cost\n2026-11-01,gpt-4o,0.10\n")
+    code, _, err = shell("table.csv", "table.csv")
+    assert code == 2
+    assert "2026-11-01 is in two files, and would count twice" in err
 
 
 def test_a_ledger_that_is_not_there_is_told(shell: Shell) -> None:

@@ -5,7 +5,7 @@ What a report is of: a run, a scope, all of a ledger; and since when.
 import difflib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
@@ -132,19 +132,32 @@ def _and_above(scope: str) -> list[str]:
 
 def _named(store: Store, run: str, url: str) -> str:
     """
-    The scope that a person means by ``triage``, ``run:triage`` or ``org:acme/run:triage``.
+    The scope that a person means by ``triage``, ``run:triage`` or ``org:acme/run:triage``: the run of that name, or the
+    last that was opened of those that ``solvent.budget("triage")`` opens, which each have a name of their own.
     """
     readings = _readings(run)
-    runs = {run_of(entry) for entry in store.entries(kinds=["open"])}
+    runs = list(dict.fromkeys(run_of(entry) for entry in store.entries(kinds=["open"])))
     found = [scope for scope in readings if scope in runs or _is_known(store, scope)]
     if found:
         return found[0]
     found = sorted(scope for scope in runs if scope.rpartition("/")[2] in readings)
+    found = (
+        found
+        or [scope for scope in runs if _stem(scope) in readings or _stem(scope.rpartition("/")[2]) in readings][-1:]
+    )
     if len(found) != 1:
         near = _near(found or _close_matches(run, runs))
         hint = "To go on: see the last ones with `solvent report --list`."
         fail(f"no run {printable(repr(run))} is in {printable(url)}.{near}\n{hint}", EXIT_FAILED)
     return found[0]
+
+
+def _stem(scope: str) -> str | None:
+    """
+    A scope without the part that tells openings of one budget apart.
+    """
+    stem, _, id = scope.rpartition("-")
+    return stem if re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{26}", id) else None
 
 
 def _near(close: Sequence[str]) -> str:
@@ -165,7 +178,7 @@ def _run_named(name: str) -> Scope:
     return Scope((("run", name),))
 
 
-def _close_matches(run: str, runs: set[str]) -> list[str]:
+def _close_matches(run: str, runs: Collection[str]) -> list[str]:
     by_name = {Scope.parse(scope).parts[-1][1]: scope for scope in sorted(runs)}
     name = run.rpartition("/")[2].removeprefix("run:")
     return [by_name[match] for match in difflib.get_close_matches(name, by_name, n=3)]

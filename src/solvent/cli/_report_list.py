@@ -22,7 +22,15 @@ def last_runs(store: Store) -> tuple[list[Report], int]:
         if entry.scope.rpartition("/")[2].startswith("run:"):
             opened.pop(entry.scope, None)
             opened[entry.scope] = None
-    return [summarize(store, scope) for scope in [*reversed(opened)][:RUNS_MAX]], len(opened)
+    reports = [summarize(store, scope) for scope in [*reversed(opened)][:RUNS_MAX]]
+    return sorted(reports, key=_seen, reverse=True), len(opened)
+
+
+def _seen(report: Report) -> int:
+    """
+    Its end, which of an imported run is long ago; else its last sign of life.
+    """
+    return report.ended or report.last_seen or 0
 
 
 def runs_table(reports: list[Report], count: int) -> str:
@@ -40,7 +48,7 @@ def _row(report: Report) -> list[str]:
         spent = "unpriced" if total.unpriced == total.calls else f"{spent} + {total.unpriced:,} unpriced"
     own = [one.limit for one in report.limits if (one.account.scope, one.account.meter) == (report.scope, "usd")]
     limit = next((show_dollars(amount) for amount in own if amount is not None), "")
-    seen = datetime.fromtimestamp((report.last_seen or 0) // 10**9, UTC)
+    seen = datetime.fromtimestamp(_seen(report) // 10**9, UTC)
     name = printable(shown_name(report.scope, bare=True))
     return [f"{seen:%Y-%m-%d %H:%M}", _ended(report), spent, limit, f"{total.calls:,}", name]
 

@@ -176,11 +176,12 @@ def _lines(imported: Imported, intake: Intake, ledger: str | None, url: str) -> 
     runs = f"{len(imported.runs):,} run{'s' if len(imported.runs) != 1 else ''}"
     done = "imported" if url else "found, and nothing recorded"
     lines = [f"{_calls(imported.calls)} of {runs} {done}: {show_dollars(imported.cost_nanodollars)}"]
-    unpriced = imported.unpriced.total()
-    if unpriced:
+    if imported.unpriced:
         models = [f"{printable(model)} ({count:,})" for model, count in imported.unpriced.most_common(_MODELS_SHOWN)]
         more = ", …" if len(imported.unpriced) > _MODELS_SHOWN else ""
-        lines.append(f"of them without a price: {unpriced:,}: {', '.join(models)}{more}; give one with --price")
+        # What is recorded stays as it is, so a price has to be there before.
+        hint = "which stays so; a price is given with the first import: --price" if url else "give one with --price"
+        lines.append(f"of them without a price: {', '.join(models)}{more}; {hint}")
     if imported.corrected and url:
         lines.append(f"of them expired before, and corrected now: {imported.corrected:,}")
     if imported.older:

@@ -140,6 +140,10 @@ def _tolerance(text: str) -> Tolerance:
         if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number):
             raise typer.BadParameter(f"expected a part such as 1% or 0.5%, got {text!r}", param_hint="--tolerance")
         return Tolerance(f"{number}%", part=Decimal(number))
+    if not re.fullmatch(r"\$?\d[\d_]*(\.\d+)?", plain):
+        raise typer.BadParameter(
+            f"expected a part such as 1%, or dollars such as 0.05, got {text!r}", param_hint="--tolerance"
+        )
     amount = usage(lambda: nanodollars(plain, name="it"), "--tolerance")
     return Tolerance(show_dollars(amount), amount=amount)
 

@@ -62,8 +62,10 @@ def report(
     )
     one_of([("--tree", tree), ("--by", by is not None), ("--trace", trace), ("--list", list_runs)])
     one_of([("--json", as_json), ("--csv", csv is not None), ("--html", html is not None)])
-    if list_runs:
-        one_of([("--list", True), ("--since", since is not None), ("--csv", bool(csv)), ("--html", bool(html))])
+    if list_runs and (since is not None or csv or html):
+        raise typer.BadParameter("--list has no --since, --csv or --html; --json it has")
+    if html is not None and str(html) == "-":
+        raise typer.BadParameter("--html - is no file, and a page is no text for a terminal: give it a name")
     if html is not None:
         one_of([("--html", True), ("--tree", tree), ("--by", by is not None), ("--trace", trace)])
     choice = Choice(

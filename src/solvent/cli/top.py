@@ -45,6 +45,8 @@ def top(
         picture = watched.look()
         if as_json:
             print(json.dumps(to_json(picture), indent=2))
+            if picture.unknown is not None:
+                print(f"the ledger knows no scope {picture.unknown}", file=sys.stderr)
         elif once or not is_live(sys.stdout, os.environ):
             show(picture, sys.stdout, environment=os.environ, ledger=name)
         else:

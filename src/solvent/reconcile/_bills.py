@@ -97,15 +97,15 @@ def _check_days(charges: Iterable[tuple[Source, Sequence[Charge]]]) -> None:
     Raises:
         BillError: Two files tell of the costs, or of the usage, of the same day, which would count twice.
     """
-    seen: dict[tuple[int, bool, str], tuple[str, str]] = {}
-    for source, of_file in charges:
+    seen: dict[tuple[int, bool, str], tuple[int, str]] = {}
+    for number, (_, of_file) in enumerate(charges):  # By its number, for one file may be named twice.
         has_costs = any(charge.cost is not None for charge in of_file)
         for charge in of_file:
             if charge.id is not None or (charge.cost, charge.requests, charge.tokens) == (None, None, None):
                 continue  # It is known by its id, or adds nothing.
             key = charge.day, has_costs, charge.usage_of
-            name, where = seen.setdefault(key, (source.name, charge.where))
-            if name != source.name:
+            first, where = seen.setdefault(key, (number, charge.where))
+            if first != number:
                 raise BillError(
                     f"{charge.where}: {show_day(charge.day)} is in two files, and would count twice; the other: {where}"
                 )
