@@ -203,6 +203,25 @@ def test_text_from_outside_cannot_steer_the_terminal() -> None:
     assert "?]0;title? [red]none[/red]" in said
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_what_a_refusal_said_is_whole_in_a_picture_that_is_not_live(width: int) -> None:
+    said = "has $0.00 left of $0.50; " + "this call needs up to $0.0420, " * 5 + "x" * 150 + " of 名名名."
+    refusal = Refusal(at=NOW, scope="run:a", code="budget_exceeded", said=said)
+    picture = Picture(at=NOW, refusals=(refusal,))
+    whole = text(picture, width).partition("last refusals")[2]
+    assert "…" not in whole
+    assert "".join(whole.split()) == "".join(f"10:15:00 run:a {said}".split())
+    assert max(map(cell_len, whole.splitlines())) <= width
+    assert "…" in text(picture, width, 24).partition("last refusals")[2]
+
+
+def test_a_scope_that_the_ledger_does_not_know_is_named() -> None:
+    assert text(Picture(at=NOW, unknown="run:nope"), 80).splitlines()[1:] == [
+        "the ledger knows no scope run:nope, and nothing below it"
+    ]
+    assert "run:" + "x" * 200 in "".join(text(Picture(at=NOW, unknown="run:" + "x" * 200), 80).split())
+
+
 def test_a_name_is_cut_in_the_middle() -> None:
     assert MARKS.cut("org:acme/run:triage-01J9ZK", 16) == "org:acme…-01J9ZK"
     assert ASCII.cut("org:acme/run:triage-01J9ZK", 16) == "org:acm...01J9ZK"

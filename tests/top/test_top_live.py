@@ -4,6 +4,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -254,7 +255,16 @@ def test_as_json_amounts_are_text(run: RunJournal, machine: Machine) -> None:
     (usd,) = budget["accounts"]
     amounts = {name: usd[name] for name in ("limit", "spent", "reserved", "remaining")}
     assert amounts == {"limit": "1000000000", "spent": "20000000", "reserved": "30000000", "remaining": "950000000"}
-    assert machine("top", "--scope", "run:other", "--json").out.count('"scope"') == 0
+
+
+@pytest.mark.usefixtures("run")
+def test_a_scope_that_the_ledger_does_not_know_is_told(machine: Machine) -> None:
+    done = machine("top", "--once", "--scope", "run:other")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[1] == "the ledger knows no scope run:other, and nothing below it"
+    done = machine("top", "--json", "--scope", "run:other")
+    assert (done.code, done.err) == (0, "the ledger knows no scope run:other\n")
+    assert json.loads(done.out)["budgets"] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 What ``solvent top`` knows of a ledger: which budgets are open, how they stand, how fast they are spent.
 """
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,15 @@ from solvent._records import Account, CallRecord, Entry, Terms
 from solvent.stores._owner import _owner
 from solvent.top._json import to_json
 from solvent.top._reader import STEP, Reader, find_end, find_tail
+from solvent.top._records import Picture
 
 RUN = Account("run:triage", "usd")
 TEAM = "org:acme/team:search"
 DAY = Account(TEAM, "usd", "day@UTC")
+
+
+def _budgets_json(picture: Picture) -> list[Any]:
+    return json.loads(json.dumps(to_json(picture)))["budgets"]  # type: ignore[no-any-return]
 
 
 def test_an_open_budget_is_shown_with_what_is_spent_reserved_and_left(world: World) -> None:
@@ -97,6 +103,54 @@ def test_burn_is_that_of_this_opening_alone(world: World) -> None:
     run.call(2 * CENT)
     world.clock.advance(seconds=60)
     assert world.reader().look().burn == 2 * CENT
+
+
+def test_burn_of_an_agent_that_is_opened_once_per_call_goes_on_over_its_openings(world: World) -> None:
+    agent = Account("run:triage/agent:coder", "usd")
+    limits = {RUN: 100 * CENT, agent: 50 * CENT}
+    world.run()
+    world.look()
+    for _ in range(4):
+        world.open(agent.scope, limits)
+        world.call(agent.scope, limits, 2 * CENT)
+        world.clock.advance(seconds=15)
+        world.close(agent.scope)
+        world.look()
+    for picture in (world.look(), world.reader().look()):
+        assert row(picture, scope=agent.scope).burn == picture.burn == 8 * CENT
+        assert row(picture, scope=agent.scope).seconds_left == 42 * 60 // 8
+    world.open(agent.scope, limits)
+    shown = next(one for one in _budgets_json(world.reader().look()) if one["scope"] == agent.scope)
+    assert (shown["accounts"][0]["burn_per_minute"], shown["accounts"][0]["seconds_left"]) == (str(8 * CENT), 315)
+    assert budget(world.look(), agent.scope).opened_ns == world.clock.now_ns()
+
+
+def test_burn_of_an_agent_goes_on_over_its_openings_where_nobody_opened_its_run(world: World) -> None:
+    agent = Account("run:s-1/agent:coder", "usd")
+    for _ in range(4):
+        world.open(agent.scope, {agent: 50 * CENT})
+        world.call(agent.scope, {agent: 50 * CENT}, 2 * CENT)
+        world.clock.advance(seconds=15)
+        world.close(agent.scope)
+    world.open(agent.scope, {agent: 50 * CENT})
+    picture = world.reader().look()
+    assert row(picture, scope=agent.scope).burn == picture.burn == 8 * CENT
+
+
+def test_what_an_agent_spent_in_a_run_that_was_killed_is_no_burn_of_the_next(world: World) -> None:
+    agent = Account("run:triage/agent:coder", "usd")
+    limits = {RUN: 100 * CENT, agent: 50 * CENT}
+    alive, world.owner = world.owner, world.owner.replace(world.clock.boot_id(), "boot-0")
+    run = world.run()
+    world.open(agent.scope, limits)
+    world.call(agent.scope, limits, 20 * CENT)
+    world.clock.advance(seconds=60)
+    world.owner = alive
+    run.open(started=world.clock.now_ns(), status=world.owner)
+    world.open(agent.scope, limits)
+    world.call(agent.scope, limits, 2 * CENT)
+    world.clock.advance(seconds=30)
+    assert row(world.reader().look(), scope=agent.scope).burn == 4 * CENT
 
 
 def test_burn_before_the_first_look_is_read_from_the_journal(world: World) -> None:
@@ -207,6 +261,20 @@ def test_agents_with_limits_of_their_own_are_shown_though_nobody_opened_them(wor
     assert (found.balance.limit, found.balance.spent) == (8 * CENT, 2 * CENT)
     world.call("run:triage/agent:late", {RUN: 100 * CENT, Account("run:triage/agent:late", "usd"): CENT}, CENT)
     assert scopes(world.look()) == ["run:triage/agent:late", agent.scope, "run:triage"]
+    other = {Account("org:acme/run:other", "usd"): CENT}
+    world.call("org:acme/run:other", other, CENT)  # Nobody opened it, and the organization is no run of its own.
+    world.open("org:acme", {})
+    assert "org:acme/run:other" not in scopes(world.look())
+
+
+@pytest.mark.slow
+def test_the_limit_of_an_agent_is_known_however_long_ago_its_last_call_was(world: World) -> None:
+    agent = Account("run:triage/agent:coder", "usd")
+    world.run()
+    world.call(agent.scope, {RUN: 100 * CENT, agent: 8 * CENT}, 2 * CENT)
+    for number in range(2 * STEP):
+        world.write(Note(kind="refuse", id=f"r{number}", scope="run:triage", call=CallRecord()))
+    assert row(world.reader().look(), scope=agent.scope).balance.limit == 8 * CENT
 
 
 def test_an_agent_that_was_closed_is_shown_as_long_as_its_run_is_open(world: World) -> None:
@@ -302,6 +370,28 @@ def test_a_process_that_cannot_be_seen_from_here_is_neither_running_nor_killed(w
     assert (world.budget().state, world.look().open_count) == (None, 1)
 
 
+def test_what_is_in_an_open_run_is_counted_as_that_run(world: World) -> None:
+    agent = Account("run:triage/agent:coder", "usd")
+    world.run()
+    world.open(agent.scope, {RUN: 100 * CENT, agent: 50 * CENT})
+    picture = world.look()
+    assert (len(picture.budgets), picture.open_count, to_json(picture)["open"]) == (2, 1, 1)
+    assert world.reader(agent.scope).look().open_count == 1  # Where its run is not shown.
+    world.clock.reboot()
+    world.clock.advance(seconds=60)
+    picture = world.look()
+    assert (len(picture.budgets), picture.open_count, picture.killed_count) == (2, 0, 1)
+
+
+def test_a_scope_that_the_ledger_does_not_know_is_told_from_one_where_nothing_is_open(world: World) -> None:
+    run = world.run("team:a/run:triage")
+    world.refuse("team:b", "no price")
+    run.close()
+    assert world.reader("run:nope").look().unknown == "run:nope"
+    for known in ("team:a", "team:a/run:triage", "team:b", None):
+        assert world.reader(known).look().unknown is None
+
+
 def test_only_what_is_below_a_scope_is_shown(world: World) -> None:
     limits = {DAY: 20 * CENT, Account(f"{TEAM}/run:a", "usd"): CENT}
     world.open(f"{TEAM}/run:a", limits)
@@ -363,12 +453,13 @@ def test_refusals_are_told_newest_first_and_those_alike_once(world: World) -> No
 
 class Counting:
     """
-    A store that counts the entries it hands out, and notes whose balances it is asked for.
+    A store that counts the entries it hands out, and notes after which one and whose balances it is asked for.
     """
 
     def __init__(self, store: Any) -> None:
         self._store = store
         self.read = 0
+        self.after = 0
         self.asked: list[tuple[str | None, bool]] = []
 
     def balances(self, scope: str | None = None, *, below: bool = True) -> Any:
@@ -379,6 +470,7 @@ class Counting:
         return getattr(self._store, name)
 
     def entries(self, **asked: Any) -> Any:
+        self.after = asked["after"]
         for entry in self._store.entries(**asked):
             self.read += 1
             yield entry
@@ -407,6 +499,7 @@ def test_a_look_reads_no_call_of_the_journal(world: World) -> None:
     store.read = 0
     reader.look()
     assert store.read == 0
+    assert store.after > 6_000 - STEP  # Nor are those of before passed over again.
 
 
 @pytest.mark.slow

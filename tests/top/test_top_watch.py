@@ -2,8 +2,11 @@
 A ledger that is looked at again and again, whatever becomes of it meanwhile.
 """
 
+import contextlib
 import fcntl
-from collections.abc import Iterator
+import io
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from run_journal import CENT
@@ -12,7 +15,25 @@ from top_world import World, scopes
 from solvent.errors import StoreUnavailable
 from solvent.stores import _sqlite_file
 from solvent.stores.sqlite import SQLiteStore
-from solvent.top import Watch
+from solvent.top import Watch, _watch, watch
+
+
+class _Recorded:
+    """
+    Keys that are never pressed, but for the one that quits after the first wait; and how long was waited.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Callable[[float], str]]:
+        yield self.pressed
+
+    def pressed(self, seconds: float) -> str:
+        self.seconds.append(seconds)
+        return "q"
+
 
 GONE = "the ledger does not answer: its file is gone; trying again"
 
@@ -69,3 +90,14 @@ def test_a_ledger_that_is_damaged_meanwhile_is_told(world: World, watched: Watch
     assert watched.trouble.endswith("; trying again")
     world.path.write_bytes(whole)
     assert (scopes(watched.glance()), watched.trouble) == (["run:triage"], "")
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.25, 5.0), (0.0, 1.0)])
+def test_a_look_that_took_long_is_followed_by_a_longer_pause(
+    took: float, pause: float, watched: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, times = _Recorded(), iter((7.0, 7.0 + took))
+    monkeypatch.setattr(_watch, "_keys", waited)
+    monkeypatch.setattr(time, "process_time", lambda: next(times))
+    watch(watched, io.StringIO(), environment={}, ledger="ledger.db", every_seconds=1.0)
+    assert waited.seconds == [pause]

@@ -2,7 +2,7 @@
 What stands in the line of one limit: its name, its bar and its amounts, in characters that the terminal knows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from msgspec import Struct
@@ -49,6 +49,22 @@ class Marks(Struct, frozen=True, kw_only=True):
         if cell_len(text) <= width:
             return text
         return chop_cells(text, max(width - len(self.ellipsis), 1))[0] + self.ellipsis
+
+
+def folded(text: str, width: int) -> Iterator[str]:
+    """
+    All of it, over as many lines as that takes.
+    """
+    line = ""
+    for word in text.split(" "):
+        if line and cell_len(line) + 1 + cell_len(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+        *full, line = chop_cells(line, width) or [""]
+        yield from full
+    yield line
 
 
 MARKS, ASCII = Marks(), Marks(bar="#+.", dot=" - ", ellipsis="...", times="x")

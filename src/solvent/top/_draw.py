@@ -12,7 +12,18 @@ from rich.text import Text
 from solvent._amounts import show_seconds
 from solvent._clock import utc
 from solvent._limits import SECOND_NS
-from solvent.top._cells import HEADS, MARKS, Marks, bar_of, burn_dollars, cells_of, row_name, short_time, style_of
+from solvent.top._cells import (
+    HEADS,
+    MARKS,
+    Marks,
+    bar_of,
+    burn_dollars,
+    cells_of,
+    folded,
+    row_name,
+    short_time,
+    style_of,
+)
 from solvent.top._records import OpenBudget, Picture, Refusal, Row
 from solvent.top._rows import rank
 from solvent.top._scopes import run_of
@@ -52,7 +63,7 @@ def draw(
     below = _refusals(picture, marks, width, None if height is None else height // 3)
     below += [Text(hint, "dim")] if hint else []
     room = None if height is None else height - len(head) - len(below)
-    lines = _budgets(picture, marks, width, room) if picture.budgets else [Text("no budget is open", "dim")]
+    lines = _budgets(picture, marks, width, room) if picture.budgets else _nothing(picture, marks, width)
     lines += [Text()] * ((room or 0) - len(lines))
     drawn = [*head, *lines, *below]
     for line in drawn:
@@ -74,6 +85,13 @@ def _header(picture: Picture, marks: Marks, width: int, ledger: str) -> list[Tex
 
 def _trouble(trouble: str, marks: Marks, width: int) -> list[Text]:
     return [Text(marks.cut_end(marks.plain(trouble), width), "bold red")] if trouble else []
+
+
+def _nothing(picture: Picture, marks: Marks, width: int) -> list[Text]:
+    if picture.unknown is None:
+        return [Text("no budget is open", "dim")]
+    said = f"the ledger knows no scope {marks.plain(picture.unknown)}, and nothing below it"
+    return [Text(line, "yellow") for line in folded(said, width)]
 
 
 class _Block(Struct, frozen=True, kw_only=True):
@@ -199,16 +217,16 @@ def _line(name: str, row: Row, columns: _Columns, marks: Marks, *, is_over: bool
 def _refusals(picture: Picture, marks: Marks, width: int, room: int | None) -> list[Text]:
     lines = [Text(), Text("last refusals", "red")]
     for refusal in picture.refusals[:REFUSALS_MAX]:
-        more = [*_refusal(refusal, picture, marks, width)]
+        more = [*_refusal(refusal, picture, marks, width, is_whole=room is None)]
         if room is not None and len(lines) + len(more) > room:
             break
         lines += more
     return lines if len(lines) > 2 else []
 
 
-def _refusal(refusal: Refusal, picture: Picture, marks: Marks, width: int) -> Iterator[Text]:
+def _refusal(refusal: Refusal, picture: Picture, marks: Marks, width: int, *, is_whole: bool) -> Iterator[Text]:
     """
-    In one line where it fits, else with what was said on the next one.
+    In one line where it fits, else with what was said on the next one, or on as many as that takes.
     """
     at = utc(refusal.at)
     time = f"{at:%H:%M:%S}" if picture.at - refusal.at < _DAY_NS else f"{at:%Y-%m-%d}"
@@ -221,4 +239,6 @@ def _refusal(refusal: Refusal, picture: Picture, marks: Marks, width: int) -> It
         yield Text.assemble((start, "dim"), (marks.cut(scope, room), "bold"), f"  {said}")
     else:
         yield Text.assemble((start, "dim"), (marks.cut(scope, width - len(start)), "bold"))
-        yield Text(" " * len(start) + marks.cut_end(said, width - len(start)))
+        room = width - len(start)
+        for line in folded(said, room) if is_whole else [marks.cut_end(said, room)]:
+            yield Text(" " * len(start) + line)

@@ -11,13 +11,12 @@ from solvent._limits import METERS, SECOND_NS
 from solvent._records import Account, Balance, Entry
 from solvent.stores._protocol import under
 from solvent.top._burn import Burn
-from solvent.top._records import OpenBudget, Picture, Refusal, Row, State
+from solvent.top._records import OpenBudget, Picture, Refusal, Row
 from solvent.top._rows import Rows, has_account
-from solvent.top._scopes import IsThere, Scopes, above, run_of
+from solvent.top._scopes import IsThere, Scopes, State, above, run_of
 
 REFUSALS_KEPT = 50
 KILLED_SHOWN_NS = 600 * SECOND_NS  # After its last sign of life.
-_WIDE = ("org:", "team:", "user:")
 
 
 class Model:
@@ -37,7 +36,6 @@ class Model:
         self._refusals: list[Refusal] = []
         self._seen_ns: dict[str, int] = {}  # By run: its last sign of life.
         self._limited: set[Account] = set()  # Of which the ledger holds a limit, or did.
-        self._carried: dict[str, dict[Account, int]] = {}  # Limits that came with calls, of scopes that nobody opened.
 
     def add(self, entry: Entry) -> None:
         """
@@ -58,16 +56,6 @@ class Model:
         run = run_of(scope)
         self._seen_ns[run] = max(self._seen_ns.get(run, 0), at_ns)
 
-    def carry(self, entry: Entry) -> None:
-        """
-        The limits that came with a call.
-        """
-        for posting in entry.postings:
-            if posting.account.scope not in self._states and not _is_wide(posting.account.scope):
-                limits = self._carried.setdefault(posting.account.scope, {})
-                if posting.limit is not None:
-                    limits[posting.account] = posting.limit
-
     def open_scopes(self, now_ns: int) -> list[str]:
         """
         Those whose balances are to be known, and those of all below. Killed ones are forgotten some time after.
@@ -85,7 +73,6 @@ class Model:
             self._states[one.scope] = state if one.owners else None
         runs = {run_of(scope) for scope in self._states}
         self._seen_ns = {run: at for run, at in self._seen_ns.items() if run in runs}
-        self._carried = {scope: limits for scope, limits in self._carried.items() if run_of(scope) in runs}
         return [scope for scope in self._states if under(scope, self._scope)]
 
     def wide_scopes(self) -> set[str]:
@@ -98,19 +85,20 @@ class Model:
         limited |= {account.scope for account in self._limited}
         return {scope for scope in places & limited if under(scope, self._scope)}
 
-    def unknown(self, balances: Iterable[Account]) -> set[str]:
+    def picture(self, balances: Mapping[Account, Balance], carried: Mapping[Account, int], *, now_ns: int) -> Picture:
         """
-        Scopes below open ones of which it is not known whether calls in them bring a limit, for nobody opened them.
+        Args:
+            carried: The limits that came with calls to open scopes and to those below, of which an opening tells more.
         """
-        return {
-            account.scope
-            for account in balances
-            if account.scope not in self._states and account.scope not in self._carried and not _is_wide(account.scope)
+        runs = {run_of(scope) for scope in self._states}
+        below = {
+            account: limit
+            for account, limit in carried.items()
+            if account.scope not in self._states and run_of(account.scope) in runs
         }
-
-    def picture(self, balances: Mapping[Account, Balance], *, now_ns: int) -> Picture:
-        rows = Rows(self._scopes, self._carried, self._limited, balances, now_ns=now_ns)
-        budgets = [rows.budget(scope, self._scopes.find(scope), self._states.get(scope)) for scope in self._shown()]
+        rows = Rows(self._scopes, below, self._limited, balances, now_ns=now_ns)
+        shown = self._shown(account.scope for account in below)
+        budgets = [rows.budget(scope, self._scopes.find(scope), self._states.get(scope)) for scope in shown]
         tracked = {row.account for budget in budgets for row in budget.rows if row.account.meter in METERS}
         tracked |= {Account(budget.scope, "usd") for budget in budgets}
         self._burn.look(tracked, balances, now_ns=now_ns)
@@ -124,9 +112,9 @@ class Model:
             refusals=tuple(reversed(self._refusals)),
         )
 
-    def _shown(self) -> list[str]:
+    def _shown(self, limited: Iterable[str]) -> list[str]:
         runs = {run_of(scope) for scope in self._states}
-        below = {scope for scope, limits in self._carried.items() if limits}
+        below = set(limited)
         below |= {account.scope for account in self._limited if run_of(account.scope) in runs}
         return sorted(scope for scope in {*self._states, *self.wide_scopes(), *below} if under(scope, self._scope))
 
@@ -160,22 +148,21 @@ class Model:
         """
         When that was opened which spends from a scope now: itself, the run it is in, or the first one below it.
         """
-        found = self._scopes.find(scope) or self._scopes.find(run_of(scope))
-        if found is not None:
-            return found.since_ns
+        found, run = self._scopes.find(scope), self._scopes.find(run_of(scope))
+        if found is not None or run is not None:
+            return max(found.first_ns if found else 0, run.since_ns if run else 0)
         return min((one.since_ns for one in self._scopes if under(one.scope, scope)), default=0)
 
     def _in_all(self, budgets: Iterable[OpenBudget], now_ns: int) -> Fraction:
         """
         What the open budgets that are in no other one spend in a minute.
         """
-        opened = {budget.scope: budget.opened_ns for budget in budgets if budget.is_open}
+        opened = {budget.scope for budget in budgets if budget.is_open}
         outer = [scope for scope in opened if not any(place in opened for place in above(scope))]
         return sum(
-            (self._burn.per_minute(Account(scope, "usd"), now_ns=now_ns, opened_ns=opened[scope]) for scope in outer),
+            (
+                self._burn.per_minute(Account(scope, "usd"), now_ns=now_ns, opened_ns=self._since(scope))
+                for scope in outer
+            ),
             Fraction(0),
         )
-
-
-def _is_wide(scope: str) -> bool:
-    return scope.rpartition("/")[2].startswith(_WIDE)

@@ -2,16 +2,16 @@
 Reads of a ledger what changed since the last look.
 
 The journal is not read: of its calls only those of the last minutes, once; then its notes and refusals as they come,
-and the balances of what is open.
+and the balances and limits of what is open.
 """
 
 import functools
-from collections import defaultdict
-from collections.abc import Collection
-from itertools import islice
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
 
 from solvent._clock import Clock
-from solvent._records import Account, Balance, Kind
+from solvent._records import Kind
 from solvent.stores._owner import is_there
 from solvent.stores._protocol import Store, under
 from solvent.top._burn import WINDOW_NS, Burn
@@ -21,11 +21,9 @@ from solvent.top._records import Picture
 STEP = 1_000  # Entries: how exactly the end of the journal is found.
 TAIL_STEPS = 10  # Of them, in which calls before the first look are read.
 REFUSALS_TAIL = 20_000  # Entries in which the last refusals before it are looked for.
-ASKED_MAX = 3  # Looks in which the limits of a scope that nobody opened are looked for.
 
 _NOTES: frozenset[Kind] = frozenset({"open", "close", "set_limit", "top_up"})
 _REFUSALS: frozenset[Kind] = frozenset({"refuse"})
-_RESERVING: frozenset[Kind] = frozenset({"reserve"})
 _CLOSINGS: frozenset[Kind] = frozenset({"settle", "expire", "correct"})
 
 
@@ -44,12 +42,11 @@ class Reader:
     def __init__(self, store: Store, clock: Clock, *, scope: str | None = None) -> None:
         self._store = store
         self._clock = clock
+        self._scope = scope
         self._told = end = find_end(store)
-        self._carried = max(end - STEP, 0)  # The last entry in which limits that come with calls were looked for.
         tail, since_ns = find_tail(store, end, clock.now_ns() - WINDOW_NS)
         burn = Burn(since_ns)
         self._model = Model(functools.partial(is_there, clock=clock), scope=scope, burn=burn)
-        self._asked: defaultdict[str, int] = defaultdict(int)
         for after, kinds in ((0, _NOTES), (max(end - REFUSALS_TAIL, 0), _REFUSALS)):
             for entry in store.entries(after=after, kinds=kinds):
                 if entry.seq <= end:  # What came since is told by the first look.
@@ -70,37 +67,29 @@ class Reader:
             self._model.add(entry)
             self._told = entry.seq
         self._told = max(self._told, end)
-        balances = self._balances(set(self._model.open_scopes(now_ns)), self._model.wide_scopes())
-        self._find_limits(balances, before)
-        return self._model.picture(balances, now_ns=now_ns)
+        opened, wide = list(_outermost(self._model.open_scopes(now_ns))), self._model.wide_scopes()
+        # Of what is open with all below it, and of the wide scopes alone: below these is all that ever was.
+        balances = [balance for scope in wide for balance in self._store.balances(scope, below=False)]
+        balances += [balance for scope in opened for balance in self._store.balances(scope)]
+        carried = {account: limit for scope in opened for account, limit in self._store.limits(scope).items()}
+        picture = self._model.picture({balance.account: balance for balance in balances}, carried, now_ns=now_ns)
+        return picture if picture.budgets or self._is_known() else replace(picture, unknown=self._scope)
 
-    def _balances(self, opened: Collection[str], wide: Collection[str]) -> dict[Account, Balance]:
-        """
-        Those of what is open with all below it, and of the wide scopes alone: below these is all that ever was.
-        """
-        found, asked = [balance for scope in wide for balance in self._store.balances(scope, below=False)], ""
-        for scope in sorted(opened, key=lambda scope: f"{scope}/"):  # Each before what is below it.
-            if not asked or not under(scope, asked):
-                found += self._store.balances(asked := scope)
-        return {balance.account: balance for balance in found}
+    def _is_known(self) -> bool:
+        scope, store = self._scope, self._store
+        if scope is None or store.balances(scope):
+            return True
+        return next(store.entries(scope=scope, kinds=_NOTES | _REFUSALS), None) is not None
 
-    def _find_limits(self, balances: Collection[Account], before: int) -> None:
-        """
-        Have the model told the limits of scopes that nobody opened, by the last calls.
-        """
-        unknown = {scope for scope in self._model.unknown(balances) if self._asked[scope] < ASKED_MAX}
-        if not unknown:
-            return
-        for scope in unknown:
-            self._asked[scope] += 1
-        after = max(self._carried, before - STEP)
-        for entry in islice(self._store.entries(after=after, kinds=_RESERVING), STEP):
-            self._carried = entry.seq
-            if any(posting.account.scope in unknown for posting in entry.postings):
-                self._model.carry(entry)
-                unknown = unknown.difference(posting.account.scope for posting in entry.postings)
-            if not unknown:
-                return
+
+def _outermost(scopes: Iterable[str]) -> Iterator[str]:
+    """
+    Those that are below no other one.
+    """
+    last = ""
+    for scope in sorted(scopes, key=lambda scope: f"{scope}/"):  # Each before what is below it.
+        if not last or not under(scope, last):
+            yield (last := scope)
 
 
 def find_end(store: Store, after: int = 0) -> int:

@@ -2,15 +2,13 @@
 What a picture of the open budgets says. Amounts are integers: nanodollars for money, counts for the rest.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal
 
 from msgspec import Struct
 
 from solvent._records import Account, Balance
-
-# ``None`` where its process cannot be seen from here, and of a scope that nobody opened by itself.
-State = Literal["running", "killed"]
+from solvent.top._scopes import State, run_of
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -94,17 +92,26 @@ class Picture(Struct, frozen=True, kw_only=True):
         budgets: The one nearest to a limit first, and killed ones last.
         burn: Nanodollars per minute, of all open budgets together.
         refusals: The last ones, the newest first.
+        unknown: The scope that was asked for, where the ledger does not know it.
     """
 
     at: int
     budgets: tuple[OpenBudget, ...] = ()
     burn: Fraction = Fraction(0)
     refusals: tuple[Refusal, ...] = ()
+    unknown: str | None = None
 
     @property
     def open_count(self) -> int:
-        return sum(budget.is_open for budget in self.budgets)
+        return sum(budget.is_open for budget in self._outer())
 
     @property
     def killed_count(self) -> int:
-        return sum(budget.state == "killed" for budget in self.budgets)
+        return sum(budget.state == "killed" for budget in self._outer())
+
+    def _outer(self) -> Iterator[OpenBudget]:
+        """
+        Those that do not stand in the block of the run they are in.
+        """
+        scopes = {budget.scope for budget in self.budgets}
+        return (one for one in self.budgets if one.scope == run_of(one.scope) or run_of(one.scope) not in scopes)

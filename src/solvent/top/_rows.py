@@ -12,22 +12,22 @@ from solvent._ledger import limit_in_force
 from solvent._limits import GAUGES, METERS, SECOND_NS, resets_at
 from solvent._openings import OtherLimit
 from solvent._records import Account, Balance
-from solvent.top._records import OpenBudget, Row, State
-from solvent.top._scopes import Opened
+from solvent.top._records import OpenBudget, Row
+from solvent.top._scopes import Opened, State
 
 
 class Rows:
     """
     Args:
         opened: Openings of which the later ones win.
-        carried: Limits that came with calls, by scope.
+        carried: Limits that came with calls.
         limited: Accounts of which the ledger holds a limit, or did.
     """
 
     def __init__(
         self,
         opened: Iterable[Opened],
-        carried: Mapping[str, Mapping[Account, int]],
+        carried: Mapping[Account, int],
         limited: Collection[Account],
         balances: Mapping[Account, Balance],
         *,
@@ -39,8 +39,8 @@ class Rows:
         self._others: defaultdict[str, dict[Account, OtherLimit]] = defaultdict(dict)
         for account in limited:
             self._limits[account.scope][account] = None
-        for scope, limits in carried.items():
-            self._limits[scope].update(limits)
+        for account, limit in carried.items():
+            self._limits[account.scope][account] = limit
         for one in sorted(opened, key=lambda one: one.seq):
             for account, limit in one.limits.items():
                 self._limits[account.scope][account] = limit

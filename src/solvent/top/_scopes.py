@@ -4,13 +4,15 @@ Which scopes are open and what they are held to, by the notes of a journal: open
 
 import functools
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from msgspec import Struct
 
 from solvent._openings import IMPORTED, TOP_UP, OtherLimit, others_of
 from solvent._records import Account, Entry
-from solvent.top._records import State
 
+# ``None`` where its process cannot be seen from here, and of a scope that nobody opened by itself.
+State = Literal["running", "killed"]
 IsThere = Callable[[str], bool | None]  # Whether a process is still there, by its name in the journal.
 
 
@@ -20,6 +22,7 @@ class Opened(Struct, kw_only=True):
 
     Attributes:
         since_ns: When it was opened.
+        first_ns: When it was opened first, while its run is open: an agent may be opened once per call.
         seq: The entry of its last opening.
         owners: The processes that opened it and have not closed it; ``None`` where the journal does not name one.
         limits: Of the accounts on its path.
@@ -28,6 +31,7 @@ class Opened(Struct, kw_only=True):
 
     scope: str
     since_ns: int
+    first_ns: int
     seq: int
     owners: list[str | None]
     limits: dict[Account, int]
@@ -83,6 +87,7 @@ class Scopes:
         below[entry.scope] = Opened(
             scope=entry.scope,
             since_ns=since,
+            first_ns=since if known is None else known.first_ns,
             seq=entry.seq,
             owners=owners,
             limits={posting.account: posting.limit for posting in entry.postings if posting.limit is not None},

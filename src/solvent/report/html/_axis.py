@@ -101,7 +101,9 @@ def moment(at_ns: int, *, date: bool = True) -> str:
 
 def period(begin: int, end: int) -> str:
     """
-    ``2026-03-01 09:00:00 to 09:10:50 UTC``.
+    ``2026-03-01 09:00:00 to 09:10:50 UTC``; of what took no second, that moment.
     """
+    if begin // _SECOND == end // _SECOND:
+        return f"{moment(begin)} UTC"
     is_one_day = utc(begin).date() == utc(end).date()
     return f"{moment(begin)} to {moment(end, date=not is_one_day)} UTC"

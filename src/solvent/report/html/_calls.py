@@ -10,7 +10,7 @@ from solvent.report._records import Report
 from solvent.report.html._axis import moment
 from solvent.report.html._journal import LAST, Call, Journal
 from solvent.report.html._markup import NOTHING, Html, column_of_money, element, join, name
-from solvent.report.html._table import Column, count, mark, table
+from solvent.report.html._table import NONE, Column, count, mark, table
 
 ALL_MAX = 500
 DEAREST = 200
@@ -18,11 +18,11 @@ _COLUMNS = (
     Column("time (UTC)", "t"),
     Column("scope", "name"),
     Column("model", "model"),
-    Column("input", "n"),
-    Column("cached", "n"),
-    Column("output", "n"),
     Column("cost", "n"),
     Column("total", "n"),
+    Column("input", "n"),
+    Column("cached", "n", is_lesser=True),
+    Column("output", "n"),
     Column("marks", "say"),
 )
 
@@ -86,9 +86,9 @@ def _rows(shown: Sequence[tuple[Call, int]], report: Report, *, is_dated: bool) 
                 element("time", moment(call.at, date=is_dated), datetime=f"{moment(call.at).replace(' ', 'T')}Z"),
                 name(_below(call.scope, report.scope), title=call.scope),
                 name(call.model or "unknown"),
-                *tokens,
                 cost,
                 total,
+                *tokens,
                 join(*_marks(call)),
             ]
         )
@@ -96,9 +96,10 @@ def _rows(shown: Sequence[tuple[Call, int]], report: Report, *, is_dated: bool) 
 
 
 def _below(scope: str, top: str | None) -> str:
-    if top is None:
-        return scope
-    return scope.removeprefix(top).removeprefix("/") or scope.rpartition("/")[2]
+    """
+    The scope as it is told on a page of another one above it: that one's name is at the top of the page.
+    """
+    return scope if top is None else scope.removeprefix(top).removeprefix("/") or NONE
 
 
 def _marks(call: Call) -> list[Html]:

@@ -12,6 +12,7 @@ from solvent.report._json import HOURS_END
 from solvent.report._records import Report
 from solvent.report.html._axis import moment, period
 from solvent.report.html._markup import Html, element, join, money
+from solvent.report.html._span import Span
 from solvent.report.html._table import bar
 
 _HOUR = 3_600
@@ -71,14 +72,14 @@ def own_limit(report: Report) -> Balance | None:
     return next((one for one in report.limits if one.account == account and one.limit is not None), None)
 
 
-def below_headline(report: Report) -> Html:
+def below_headline(report: Report, during: Span | None) -> Html:
     """
     The whole path, and the time that the page is about.
     """
     parts = []
     if report.scope is not None and "/" in report.scope:
         parts.append(element("bdi", report.scope))
-    if time := _time(report):
+    if time := _time(report, during):
         parts.append(join(time))
     if report.before.calls:
         before = report.before
@@ -88,16 +89,12 @@ def below_headline(report: Report) -> Html:
     return element("p", *told, class_="quiet") if told else join()
 
 
-def _time(report: Report) -> str:
+def _time(report: Report, during: Span | None) -> str:
     if report.hours is not None:
         begin, end = report.hours
         until = f" until {moment(end * _HOUR * _SECOND)}" if end < HOURS_END else ""
         return f"calls that ended since {moment(begin * _HOUR * _SECOND)}{until} UTC"
-    seen = report.ended or report.last_seen
-    first = report.started or min((facts.hour * _HOUR * _SECOND for facts in report.groups), default=None)
-    if first is None or seen is None:
-        return ""
-    return period(first, max(first, seen))
+    return period(*during) if during is not None else ""
 
 
 def figures(report: Report) -> Html:

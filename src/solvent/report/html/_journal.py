@@ -5,7 +5,7 @@ Of long journals it reads no more than their ends, so that a page of a million c
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from solvent.report._records import Report
 from solvent.stores._protocol import Store, Told
 
 READ_MAX = 20_000  # Calls and refusals of which each is read; of more, the sums by hour are told, and the last calls.
+FIRST_READ_MAX = 1_024  # Entries that are looked through for the first call.
 LAST_READ_MAX = 65_536  # Entries that are looked through for the last calls.
 LAST = 200
 TOLD_EVERY = 1_000
@@ -96,11 +97,13 @@ def read(store: Store, report: Report, told: Told | None = None) -> Journal:
     """
     limits = tuple(_limits(store, report.scope)) if report.scope is not None else ()
     if report.total.calls + report.refusals > READ_MAX:
+        calls = _last(store, report)
+        hours = _by_hour(report, calls[-1].at if calls else 0, is_call=True)
         return Journal(
-            calls=tuple(_last(store, report)),
+            calls=tuple(calls),
             is_whole=False,
-            bookings=_by_hour(report, is_call=True),
-            refusals=_by_hour(report, is_call=False),
+            bookings=(*_first(store, report), *hours),
+            refusals=_by_hour(report, 0, is_call=False),
             limits=limits,
         )
     calls, refusals = _whole(store, report, _begin(store, report), told)
@@ -166,12 +169,13 @@ def _by_time(calls: Iterable[Call]) -> list[Call]:
 
 def _begin(store: Store, report: Report) -> int:
     """
-    The entry before the run's first opening: none of its calls was made earlier.
+    The entry before the run's first opening: none of its calls was written earlier, unless the opening names no process
+    as those of imports do, which come after the calls.
     """
     if not report.openings:
         return 0
     openings = store.entries(scope=report.scope, kinds=_OPENINGS)
-    return next((entry.seq - 1 for entry in openings if entry.scope == report.scope), 0)
+    return next((entry.seq - 1 if entry.call.status else 0 for entry in openings if entry.scope == report.scope), 0)
 
 
 def _last(store: Store, report: Report) -> list[Call]:
@@ -210,19 +214,34 @@ def _seek(store: Store, is_late: Callable[[Entry], bool]) -> int:
     return high
 
 
-def _by_hour(report: Report, *, is_call: bool) -> tuple[Happened, ...]:
+def _first(store: Store, report: Report) -> Iterator[Happened]:
     """
-    At the end of each hour, what was booked in it, or how many calls were refused.
+    That nothing was spent yet when the first call ended; where that is not among the first entries, as after an
+    import, when its hour began.
     """
-    hours: dict[int, tuple[int, int]] = {}
+    hour = min((facts.hour for facts in report.groups if facts.is_call), default=None)
+    if hour is None:
+        return
+    entries = islice(store.entries(scope=report.scope, after=_begin(store, report), kinds=_CALLS), FIRST_READ_MAX)
+    times = [at for at in map(_time, entries) if at // HOUR_NS == hour]
+    yield Happened(at=min(times, default=hour * HOUR_NS))
+
+
+def _by_hour(report: Report, last_call: int, *, is_call: bool) -> tuple[Happened, ...]:
+    """
+    At the end of each hour, what was booked in it, or how many calls were refused; earlier where the last of them was.
+    """
+    hours: dict[int, tuple[int, int, int]] = {}
     for facts, sums in report.groups.items():
         if facts.is_call if is_call else facts.kind == "refuse":
-            count, cost = hours.get(facts.hour, (0, 0))
-            hours[facts.hour] = count + sums.count, cost + sums.cost
-    return tuple(
-        Happened(at=(hour + 1) * HOUR_NS, count=count, nanodollars=cost, kind="settle" if is_call else "refuse")
-        for hour, (count, cost) in sorted(hours.items())
-    )
+            count, cost, last = hours.get(facts.hour, (0, 0, 0))
+            hours[facts.hour] = count + sums.count, cost + sums.cost, max(last, sums.last)
+    made = []
+    for hour, (count, cost, last) in sorted(hours.items()):
+        end = min((hour + 1) * HOUR_NS, last_call if last_call // HOUR_NS == hour else last)
+        at = max(end, hour * HOUR_NS)
+        made.append(Happened(at=at, count=count, nanodollars=cost, kind="settle" if is_call else "refuse"))
+    return tuple(made)
 
 
 def _limits(store: Store, scope: str) -> Iterator[LimitFrom]:

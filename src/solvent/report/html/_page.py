@@ -14,6 +14,7 @@ from solvent.report.html._headline import below_headline, figures, headline, sum
 from solvent.report.html._icicle import icicle
 from solvent.report.html._journal import read
 from solvent.report.html._markup import NOTHING, Html, element, join, section
+from solvent.report.html._span import span
 from solvent.report.html._spend import spend
 from solvent.report.html._style import style
 from solvent.report.html._tables import days, limits, models, scopes
@@ -37,15 +38,16 @@ def page(store: Store, report: Report, *, clock: Clock | None = None, told: Told
         LedgerCorrupt: It is damaged.
     """
     journal = read(store, report, told)
+    during = span(report, journal)
     head = element("header", element("p", "Solvent report", class_="brand"), element("h1", headline(report)))
     main = element(
         "main",
         head,
-        below_headline(report),
+        below_headline(report, during),
         figures(report),
         _section("Limits", limits(report)),
         _section("Where it went", _scopes(report)),
-        _section("When it was spent", spend(report, journal), days(report)),
+        _section("When it was spent", spend(journal, during), days(report)),
         _section("Models", models(report)),
         _section("What Solvent did", refusals(report), ladder(report), apart(report)),
         _section("Calls", calls(report, journal, _again(report, store, " --trace --csv FILE"))) or _no_calls(),

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from solvent._amounts import show_dollars
-from solvent.report._records import Report
 from solvent.report.html._axis import moment, money_step, period, ticks
 from solvent.report.html._fit import at_each_size, percent, text_width
 from solvent.report.html._journal import Happened, Journal, LimitFrom
 from solvent.report.html._markup import NOTHING, Html, element, join
+from solvent.report.html._span import Span
 
 HEIGHT = 220
 POINTS_MAX = 1_000
@@ -21,6 +21,8 @@ _TOP, _FOOT = 14, 44
 _TICKS_MAX = 5
 _OFF_SCALE = 8  # A limit that is so many times what was spent would press the line to the ground.
 _TICK_WIDTH = 100
+_ROOM = 50  # What part of the time is left free beside the line.
+_LEAST_ROOM = 500_000_000
 _Point = tuple[int, int]  # A time, and the running total from then on.
 
 
@@ -46,21 +48,21 @@ class Frame(Struct, frozen=True):
         return _TOP + self.inner_y(amount) * HEIGHT // _UNITS
 
 
-def spend(report: Report, journal: Journal) -> Html:
+def spend(journal: Journal, during: Span | None) -> Html:
     """
     The drawing with its legend; nothing where no money was spent.
     """
     totals = list(_totals(journal.bookings))
     most = max((total for _, total in totals), default=0)
-    if most <= 0:
+    if most <= 0 or during is None:
         return NOTHING
-    begin, end = _span(report, journal)
+    begin, end = during
     limits = _clipped(journal.limits, begin, end)
     drawn_limits = [one for one in limits if one.limit is not None and one.limit <= most * _OFF_SCALE]
     reach = max([most, *(one.limit or 0 for one in drawn_limits)])
     step = money_step(reach, _TICKS_MAX)
-    frame = Frame(begin, end, -(-(reach + reach // 50) // step) * step)
-    points = thinned([(begin, 0), *totals, (end, totals[-1][1])], frame.inner_x)
+    frame = _frame(during, journal, step, reach)
+    points = thinned([(frame.begin, 0), *totals, (end, totals[-1][1])], frame.inner_x)
     plot = element(
         "svg",
         _grid(frame, step),
@@ -89,15 +91,14 @@ def _totals(bookings: Iterable[Happened]) -> Iterator[_Point]:
         yield booking.at, total
 
 
-def _span(report: Report, journal: Journal) -> tuple[int, int]:
-    happened = [one.at for one in (*journal.bookings, *journal.refusals)]
-    starts = [report.started] if report.started is not None and report.hours is None else []
-    ends = [report.ended] if report.ended is not None and report.hours is None else []
-    first = min([*starts, happened[0] if journal.is_whole else happened[0] - 3_600_000_000_000, *happened[:1]])
-    begin, end = min(first, min(happened)), max([*ends, max(happened)])
-    if not journal.is_whole:  # An hour is told by its end, which may not have come yet.
-        begin = max([begin, *starts])
-    return begin, max(end, begin + 1_000_000_000)
+def _frame(during: Span, journal: Journal, step: int, reach: int) -> Frame:
+    """
+    Room at the right, so that the last step is seen, and at the left where the first call is the beginning.
+    """
+    begin, end = during
+    room = max((end - begin) // _ROOM, _LEAST_ROOM)
+    is_first = begin == min(one.at for one in journal.bookings)
+    return Frame(begin - room if is_first else begin, end + room, -(-(reach + reach // 50) // step) * step)
 
 
 def _clipped(limits: Sequence[LimitFrom], begin: int, end: int) -> list[LimitFrom]:

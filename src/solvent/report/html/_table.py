@@ -18,8 +18,18 @@ NONE = "·"  # Where there is nothing to say.
 
 
 class Column(Struct, frozen=True):
+    """
+    Attributes:
+        is_lesser: It is left out where the page is too narrow for all.
+    """
+
     title: str
     look: Look = ""
+    is_lesser: bool = False
+
+    @property
+    def classes(self) -> str | None:
+        return " ".join(part for part in (self.look, "lesser" if self.is_lesser else "") if part) or None
 
 
 def table(
@@ -36,7 +46,7 @@ def table(
     Args:
         is_titled: The heading above it says what it is, so that its caption is for those who do not see that.
     """
-    heads = (element("th", column.title, scope="col", class_=column.look or None) for column in columns)
+    heads = (element("th", column.title, scope="col", class_=column.classes) for column in columns)
     body = element("tbody", *(_row(columns, row) for row in rows))
     parts = [
         element("caption", caption, class_="unseen" if is_titled else None),
@@ -52,9 +62,7 @@ def _row(columns: Sequence[Column], cells: Sequence[str]) -> Html:
     made = []
     for place, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         is_head = place == 0
-        made.append(
-            element("th" if is_head else "td", cell, class_=column.look or None, scope="row" if is_head else None)
-        )
+        made.append(element("th" if is_head else "td", cell, class_=column.classes, scope="row" if is_head else None))
     return element("tr", *made)
 
 

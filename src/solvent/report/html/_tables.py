@@ -49,7 +49,7 @@ def _limit(balance: Balance) -> list[str]:
     window = f" per {account.window.partition('@')[0]}" if account.window else ""
     left = balance.remaining or 0
     amounts = (balance.spent, balance.reserved, limit, left)
-    cells: list[str] = [money(each) if account.meter == "usd" and each else f"{each:,}" for each in amounts]
+    cells: list[str] = [money(each) if account.meter == "usd" else f"{each:,}" for each in amounts]
     if left <= 0:
         cells[-1] = element("span", cells[-1], class_="over")
     used = bar(balance.spent, limit, held=balance.reserved, is_limit=True)
@@ -133,8 +133,8 @@ def models(report: Report) -> Html:
         return NOTHING
     total, whole = report.total, report.total.cost_nanodollars
     costs = column_of_money([known_cost(use) for use in (*(one.use for one in report.models), total)])
-    columns = [Column("model", "name"), Column("cost", "n"), Column("share", "bar"), Column("", "n"), *_NUMBERS]
-    columns.append(Column("provider"))
+    columns = [Column("model", "name"), Column("cost", "n"), Column("share", "bar", is_lesser=True), Column("", "n")]
+    columns += [*_NUMBERS, Column("provider")]
     rows = [
         [
             name(one.model or "unknown"),
