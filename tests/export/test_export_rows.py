@@ -5,12 +5,11 @@ Calls as rows: all of them, exact, and safe to open.
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from export_shell import counts, exported, journal, rows
-from golden_ledger import BANNER, CALLS, COST, OVERRUN, REFUSALS, RELEASED, TRIAGE, Golden, golden
+from golden_ledger import BANNER, CALLS, COST, OVERRUN, REFUSALS, RELEASED, TRIAGE, Golden
 from run_journal import CENT
 
 from solvent._operations import Release, Settle
@@ -20,18 +19,6 @@ from solvent.stores.sqlite import SQLiteStore
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "reference" / "export.md"
 FORMATS = ("csv", "jsonl")
-
-
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    return golden(tmp_path_factory.mktemp("golden") / "ledger.db")
-
-
-@pytest.fixture
-def store(ledger: Golden) -> Iterator[SQLiteStore]:
-    store = ledger.open()
-    yield store
-    store.close()
 
 
 @pytest.mark.parametrize("format", FORMATS)

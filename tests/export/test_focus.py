@@ -5,7 +5,6 @@ Charges in the columns of FOCUS: what the specification demands, and every nanod
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from export_shell import exported, journal, rows
-from golden_ledger import COST, RELEASED, TRIAGE, Golden, golden
+from golden_ledger import COST, RELEASED, TRIAGE, Golden
 from hypothesis import given
 from hypothesis import strategies as st
 from run_journal import CENT, START
@@ -54,18 +53,6 @@ ALLOWED = {
 AT = datetime.fromisoformat(START).replace(tzinfo=UTC)  # Of the calls of a journal that names no other time.
 DECIMALS = tuple(name for name in COLUMNS if name.endswith(("Cost", "Quantity", "UnitPrice")))
 TIMES = tuple(name for name in COLUMNS if re.fullmatch("(Billing|Charge)Period(Start|End)", name))
-
-
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    return golden(tmp_path_factory.mktemp("golden") / "ledger.db")
-
-
-@pytest.fixture
-def store(ledger: Golden) -> Iterator[SQLiteStore]:
-    store = ledger.open()
-    yield store
-    store.close()
 
 
 def billed(found: list[dict[str, Any]]) -> Decimal:

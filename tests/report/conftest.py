@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 from clocks import ManualClock
+from golden_ledger import Golden, golden
 from run_journal import START, RunJournal
 
+from solvent.report import Report, summarize
 from solvent.stores.memory import MemoryStore
 from solvent.stores.sqlite import SQLiteStore
 
@@ -26,3 +28,20 @@ def journal(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) 
     )
     yield RunJournal(store)
     store.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    return golden(tmp_path_factory.mktemp("golden") / "golden.db")
+
+
+@pytest.fixture
+def store(made: Golden) -> Iterator[SQLiteStore]:
+    store = made.open()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def whole(store: SQLiteStore, made: Golden) -> Report:
+    return summarize(store, None, clock=made.clock)

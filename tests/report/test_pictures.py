@@ -3,11 +3,10 @@ The tree, the rows and the trace of the golden ledger as pictures; those of 80 c
 """
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from clocks import ManualClock
-from golden_ledger import TRIAGE, Golden, golden
+from golden_ledger import TRIAGE
 from msgspec.structs import replace
 from run_journal import CENT, START, RunJournal
 
@@ -134,23 +133,6 @@ UTC       below                         model                         in    out 
 09:10:50  refused: agent:researcher, gpt-9, price unknown: 'gpt-9' has no price.
 09:10:50  org:acme/team:search/run:triage was closed: budget
 """
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    return golden(tmp_path_factory.mktemp("golden") / "golden.db")
-
-
-@pytest.fixture
-def store(made: Golden) -> Iterator[SQLiteStore]:
-    store = made.open()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def whole(store: SQLiteStore, made: Golden) -> Report:
-    return summarize(store, None, clock=made.clock)
 
 
 def test_the_tree_at_120_columns(whole: Report) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import golden_ledger
 import pytest
 from clocks import ManualClock
-from golden_ledger import BANNER, LONELY, RESEARCHER, TRIAGE, WRITER, Golden, golden
+from golden_ledger import BANNER, LONELY, RESEARCHER, TRIAGE, WRITER, Golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_journal import CENT, START, RunJournal
@@ -38,23 +38,6 @@ COSTS = {
     RESEARCHER: golden_ledger.RESEARCHER_COST,
     WRITER: golden_ledger.WRITER_COST,
 }
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    return golden(tmp_path_factory.mktemp("golden") / "golden.db")
-
-
-@pytest.fixture
-def store(made: Golden) -> Iterator[SQLiteStore]:
-    store = made.open()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def whole(store: SQLiteStore, made: Golden) -> Report:
-    return summarize(store, None, clock=made.clock)
 
 
 def nodes(node: Node) -> Iterator[Node]:
