@@ -191,8 +191,14 @@ class Calls:
         reason = error.headline() if isinstance(error, BudgetExceeded) else str(error).partition("\n")[0]
         # What it asked for under a limit in dollars is the most that it could cost.
         bound = error.requested if isinstance(error, BudgetExceeded) and error.meter == "usd" else None
-        record = replace(record, decision="refused", reason=reason, status=error.code, ended=self._clock.now_ns())
-        record = replace(record, bound_nanodollars=bound or None)
+        record = replace(
+            record,
+            bound_nanodollars=bound or None,
+            decision="refused",
+            reason=reason,
+            status=error.code,
+            ended=self._clock.now_ns(),
+        )
         if not isinstance(error, StoreUnavailable | OutcomeUnknown):
             try:
                 yield Note(kind="refuse", id=id, scope=str(scope), terms=terms, call=record)
