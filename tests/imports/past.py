@@ -28,7 +28,7 @@ def import_files(
 ) -> tuple[Imported, Intake]:
     """
     Args:
-        now_ns: An hour from now, unless it is given: nobody writes to these files any more.
+        now_ns: An hour from now, unless it is given: none of these calls is under way any more.
     """
     now_ns = time.time_ns() + 3_600 * 10**9 if now_ns is None else now_ns
     intake = Intake(now_ns=now_ns, skip_bad=skip_bad, sessions=sessions)

@@ -3,7 +3,6 @@ Sessions of Claude Code: the recorded ones, against what was worked out of them 
 """
 
 import json
-import os
 from collections import Counter, defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +14,12 @@ from recorded import recorded
 
 from solvent._amounts import Usage
 from solvent.imports import BadCall
+from solvent.imports._lines import nanoseconds
 from solvent.stores.memory import MemoryStore
 from solvent.stores.sqlite import SQLiteStore
 
+AT = "2026-02-10T21:11:59.186Z"
+AT_NS = nanoseconds(AT, "here", "timestamp")
 KINDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
 
@@ -162,7 +164,9 @@ def test_a_file_that_grows_line_by_line_gets_each_call_once_and_whole(folder, tm
     growing, left = MemoryStore(), []
     for count in range(1, len(lines) + 1):
         file = written(tmp_path / "growing.jsonl", lines[:count])
-        _, intake = import_files(growing, "claude-code", file, now_ns=file.stat().st_mtime_ns + 10**9)
+        told = [json.loads(line).get("timestamp") for line in lines[:count]]
+        now_ns = max(nanoseconds(time, "here", "timestamp") for time in told if time is not None) + 10**9
+        _, intake = import_files(growing, "claude-code", file, now_ns=now_ns)
         left.append(intake.under_way)
     import_files(growing, "claude-code", tmp_path / "growing.jsonl")
     assert facts(growing) == facts(whole)
@@ -187,7 +191,7 @@ def line(id: str, output: int = 5, **changes: Any) -> str:
     usage = {"input_tokens": 10, "output_tokens": output, "cache_read_input_tokens": 3, "service_tier": "standard"}
     message = {"id": id, "model": "claude-opus-4-6", "usage": {**usage, **changes.pop("usage", {})}, "content": []}
     message.update(changes.pop("message", {}))
-    fields = {"type": "assistant", "timestamp": "2026-02-10T21:11:59.186Z", "sessionId": "s", "message": message}
+    fields = {"type": "assistant", "timestamp": AT, "sessionId": "s", "message": message}
     return json.dumps({**fields, **changes})
 
 
@@ -231,11 +235,9 @@ def test_words_of_claude_code_itself_are_no_calls(tmp_path):
 
 def test_a_call_at_the_end_of_a_file_may_not_be_over_unless_it_says_so(tmp_path):
     file = written(tmp_path / "s.jsonl", [line("a"), line("b")])
-    now_ns = file.stat().st_mtime_ns
     for seconds, message, calls in ((599, {}, 1), (600, {}, 2), (0, {"stop_reason": "end_turn"}, 2)):
         written(file, [line("a"), line("b", message=message)])
-        os.utime(file, ns=(now_ns, now_ns))
-        result, intake = import_files(MemoryStore(), "claude-code", file, now_ns=now_ns + seconds * 10**9)
+        result, intake = import_files(MemoryStore(), "claude-code", file, now_ns=AT_NS + seconds * 10**9)
         assert (result.calls, intake.under_way) == (calls, 2 - calls)
 
 
@@ -244,8 +246,7 @@ def test_calls_of_several_agents_in_one_file_may_none_of_them_be_over(tmp_path):
         agents = [{"isSidechain": True, "agentId": id} for id in ids]
         store, lines = MemoryStore(), [line(name, 1, **agent) for name, agent in zip("ab", agents, strict=True)]
         file = written(tmp_path / "s.jsonl", lines)
-        now_ns = file.stat().st_mtime_ns
-        assert import_files(store, "claude-code", file, now_ns=now_ns)[1].under_way == 2
+        assert import_files(store, "claude-code", file, now_ns=AT_NS)[1].under_way == 2
         lines += [line(name, 9, **agent) for name, agent in zip("ab", agents, strict=True)]
         import_files(store, "claude-code", written(file, lines))
         assert [(entry.call.usage or {})["output_tokens"] for entry in settled(store).values()] == [9, 9]

@@ -124,13 +124,12 @@ def _calls(file: Path, intake: Intake) -> Iterator[PastCall]:
         replies.setdefault(id, _Reply(line, at)).add(message, at, where)
         if len(replies) > _AT_ONCE:
             yield from _believed(*replies.popitem(last=False), intake)
-    written_ns = file.stat().st_mtime_ns
     for id, reply in replies.items():
         # Whatever comes before another reply is over, for an agent makes one call after the other; but of sidechains
         # without a name there may be several.
         agent = reply.line.agentId
         may_go_on = last[agent] == id or (agent is None and reply.line.isSidechain)
-        if may_go_on and not reply.is_over and intake.now_ns - written_ns < UNDER_WAY_NS:
+        if may_go_on and not reply.is_over and intake.now_ns - reply.ended < UNDER_WAY_NS:
             intake.under_way += 1
         else:
             yield from _believed(id, reply, intake)
