@@ -37,7 +37,7 @@ RANKS = (
     ("_branches",),
     ("_answers", "_guard"),
     ("_litellm_log", "gateway", "report"),
-    ("export", "imports", "reconcile", "top"),
+    ("export", "forecast", "imports", "reconcile", "top"),
     ("_runtime",),
     ("_block",),
     ("_opened", "_place", "_wrapping", "run"),
