@@ -20,7 +20,7 @@ from solvent._ladder import Charges
 from solvent._limits import Scope
 from solvent._operations import Reserve
 from solvent.cli import app
-from solvent.cli._import_progress import Progress
+from solvent.cli._progress import Progress
 from solvent.imports import FORMATS
 from solvent.imports.jsonl import Row
 from solvent.stores.sqlite import SQLiteStore
@@ -240,7 +240,7 @@ def test_the_recorded_sessions_are_imported_by_their_folder_also_just_copied(tmp
 
 
 def test_no_bar_is_drawn_where_nobody_looks(capsys):
-    with Progress(100) as progress:
+    with Progress("reading", 100, is_bytes=True) as progress:
         progress._shown_from = 0
         progress.advance(50)
     assert capsys.readouterr().err == ""
@@ -255,7 +255,7 @@ def test_a_bar_is_drawn_at_a_terminal_once_it_took_a_second(monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    with Progress(100) as progress:
+    with Progress("reading", 100, is_bytes=True) as progress:
         progress.advance(10)
         assert terminal.getvalue() == ""
         progress._shown_from = 0

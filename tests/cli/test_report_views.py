@@ -256,17 +256,17 @@ def test_a_bar_is_shown_once_a_second_has_passed_at_a_terminal(monkeypatch: pyte
     monkeypatch.setattr("sys.stderr", shown)
     monkeypatch.setattr("time.monotonic", lambda: now)
     monkeypatch.setenv("TERM", "xterm")
-    with _progress.Reading() as told:
-        told(1_000, 10_000)
+    with _progress.Progress(_progress.READING) as progress:
+        progress.reach(1_000, 10_000)
         assert shown.getvalue() == ""
         now = 1.5
-        told(2_000, 10_000)
+        progress.reach(2_000, 10_000)
     assert "reading the journal" in shown.getvalue()
     silent = io.StringIO()
     monkeypatch.setattr("sys.stderr", silent)
-    with _progress.Reading() as told:
+    with _progress.Progress(_progress.READING) as progress:
         now = 9.0
-        told(1, 2)
+        progress.reach(1, 2)
     assert silent.getvalue() == ""
 
 

@@ -134,12 +134,12 @@ def _out(view: View) -> Iterator[TextIO]:
 
 
 def _write_page(view: View, report: Report, store: Store) -> None:
-    from solvent.cli._progress import Reading
+    from solvent.cli._progress import READING, Progress
     from solvent.report.html import write_page
 
     try:
-        with Reading() as told:
-            write_page(store, report, _path(view), force=view.force, told=told)
+        with Progress(READING) as progress:
+            write_page(store, report, _path(view), force=view.force, told=progress.reach)
     except OSError as error:
         _cannot_write(view, error)
     print(f"the page is in {printable(str(view.file))}")

@@ -20,7 +20,7 @@ from solvent._estimate import Estimator
 from solvent._limits import Scope
 from solvent._printable import printable
 from solvent.cli._common import EXIT_FAILED, EXIT_LEDGER, fail, is_found_again, ledger_url, opened
-from solvent.cli._import_progress import Progress
+from solvent.cli._progress import Progress
 from solvent.cli._ledger_options import AsJson, Ledger, scope_option
 from solvent.cli._settings import PolicyFile, Price, policy_of
 from solvent.errors import SettingsError
@@ -75,7 +75,7 @@ def import_(
         fail(_printable_lines(str(error)), EXIT_FAILED)
     except OSError as error:
         fail(f"{printable(str(error.filename))} cannot be read: {error.strerror}", EXIT_FAILED)
-    with _store(url) as store, Progress(size) as progress:
+    with _store(url) as store, Progress("reading", size, is_bytes=True) as progress:
         intake = Intake(now_ns=time.time_ns(), skip_bad=skip_bad, sessions=sessions, told=progress.advance)
         below = None if under is None else Scope.parse(under)
         writer = Writer(store, estimator, begins=prices.card.begins, under=below)

@@ -18,7 +18,7 @@ from solvent._amounts import nanodollars, show_dollars
 from solvent._printable import printable
 from solvent.cli._common import EXIT_FAILED, fail, opened, policy_to_look
 from solvent.cli._ledger_options import AsJson, Ledger, OnlyScope, existing, scope_option
-from solvent.cli._progress import Reading
+from solvent.cli._progress import READING, Progress
 from solvent.cli._settings import moment, usage
 from solvent.cli._tables import fitted, terminal_width, wrapped
 from solvent.policy._find import PolicyFiles
@@ -100,9 +100,9 @@ def reconcile(
 
 def _compared(bill: Bill, url: str, since: int | None, until: int | None, scope: str | None) -> Reconciliation:
     prices = Prices.load(policy_to_look(PolicyFiles.of()).prices)
-    with opened(url) as store, Reading() as reading:
+    with opened(url) as store, Progress(READING) as progress:
         store.expire()  # So that what a killed run left open is charged and compared.
-        return compare_with(bill, store, prices, since=since, until=until, scope=scope, told=reading)
+        return compare_with(bill, store, prices, since=since, until=until, scope=scope, told=progress.reach)
 
 
 def _show(found: Reconciliation, allowed: Tolerance) -> None:

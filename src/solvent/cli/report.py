@@ -10,7 +10,7 @@ import typer
 
 from solvent.cli._common import EXIT_FAILED, fail, ledger_exists, ledger_url, opened
 from solvent.cli._ledger_options import scope_option
-from solvent.cli._progress import Reading
+from solvent.cli._progress import READING, Progress
 from solvent.cli._report_choice import NO_RUN, Choice, by_names, hours_since
 from solvent.cli._report_list import last_runs, runs_table
 from solvent.cli._report_views import View, check_view, one_of, show, show_trace
@@ -99,8 +99,8 @@ def _show(store: Store, choice: Choice, view: View) -> None:
     if view.kind == "trace":
         show_trace(view, store, scope, choice.hours)
         return
-    with Reading() as told:
-        found = summarize(store, scope, hours=choice.hours, told=told)
+    with Progress(READING) as progress:
+        found = summarize(store, scope, hours=choice.hours, told=progress.reach)
     show(view, found, store)
 
 
