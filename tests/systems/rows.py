@@ -126,6 +126,11 @@ SYSTEMS: dict[str, tuple[str, tuple[Row, ...]]] = {
                 "`report --trace`: $0.08 under $0.05 is one call, billed $0.05 above its bound",
             ),
             Row(
+                "E18",
+                "model the cascade before production, and take the limits from it",
+                "`solvent forecast`: $0.021 clean, $0.036 at worst; its limits let both pass, and no third turn",
+            ),
+            Row(
                 "E19",
                 "enforce, attribute and reconcile by one record",
                 "2 calls of $0.10 under $0.25; a bill of 5: 3 outside Solvent, $0.30, and nothing else",

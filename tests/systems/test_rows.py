@@ -16,8 +16,7 @@ HERE = Path(__file__).parent
 SPECIFICATION = HERE.parents[2] / "shared" / "SYSTEMS.md"
 PUBLIC = {"solvent", "solvent.errors", "solvent.events"}
 HELPERS = {path.stem for folder in (HERE, HERE.parent) for path in folder.glob("*.py")}
-# A capability of its own: a forecast.
-LATER = {"E18"}
+LATER: set[str] = set()
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from solvent import __version__
-from solvent.cli import ledger, prices
+from solvent.cli import forecast, ledger, prices
 from solvent.cli._export_live import ExportCommand
 from solvent.cli.check import check
 from solvent.cli.doctor import doctor
@@ -50,6 +50,7 @@ app.command(
     epilog="Also: solvent export otel, solvent export prometheus, each with a --help of its own.",
 )(export)
 app.command(short_help="Compare the journal with a provider's bill.")(reconcile)
+app.add_typer(forecast.app, name="forecast", short_help="What a workflow will cost, and the limits that follow.")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(prices.app, name="prices", short_help="What a model costs, and newer prices.")
 

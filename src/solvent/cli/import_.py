@@ -20,8 +20,8 @@ from solvent._estimate import Estimator
 from solvent._limits import Scope
 from solvent._printable import printable
 from solvent.cli._common import EXIT_FAILED, EXIT_LEDGER, fail, is_found_again, ledger_url, opened
-from solvent.cli._progress import Progress
 from solvent.cli._ledger_options import AsJson, Ledger, scope_option
+from solvent.cli._progress import Progress
 from solvent.cli._settings import PolicyFile, Price, policy_of
 from solvent.errors import SettingsError
 from solvent.imports import FORMATS, BadCall, Imported, Intake, PastCall, Refused, Writer, WrongFile, find_files

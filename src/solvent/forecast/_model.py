@@ -6,10 +6,11 @@ of ``inputs`` and the prompts of a growing loop, which are drawn once a run. Wha
 tuples, one value a class, in the order of ``Workflow.classes``; without classes such a tuple has one value.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from solvent.forecast._counts import ByClass
 
@@ -327,3 +328,23 @@ def chance(chances: tuple[float, ...], number: int) -> float:
     That of the attempt or round of this number, 0 for the first.
     """
     return chances[min(number, len(chances) - 1)]
+
+
+def rebuilt(blocks: tuple[Block, ...], change: Callable[[Block], Block]) -> tuple[Block, ...]:
+    """
+    The same blocks, each changed after all that is in it.
+    """
+    return tuple([change(_with_parts(block, change)) for block in blocks])
+
+
+def _with_parts(block: Block, change: Callable[[Block], Block]) -> Block:
+    match block:
+        case Branch():
+            options = [replace(option, do=rebuilt(option.do, change)) for option in block.options]
+            return replace(block, options=tuple(options))
+        case Par():
+            return replace(block, parts=tuple([rebuilt(part, change) for part in block.parts]))
+        case Loop() | Map() | Retry() | Spawn():
+            return replace(block, do=rebuilt(block.do, change))
+        case Call() | Tool():
+            return block

@@ -35,8 +35,8 @@ class Nodes:
         self._name = name
         self._keys: dict[int, yaml.Node] = {}  # By value, the name that it stands under, for its line.
 
-    def parse(self, data: bytes) -> yaml.Node:
-        return compose(data, self.path)
+    def parse(self, data: bytes, *, such_as: str = "budgets", aliases: bool = False) -> yaml.Node:
+        return compose(data, self.path, such_as=such_as, aliases=aliases)
 
     def mapping(self, node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):

@@ -14,19 +14,17 @@ from msgspec.structs import replace
 from solvent._limits import (
     check_time_zone,
 )
-from solvent.errors import SettingsError
 from solvent.policy import TIGHTENINGS, LoopRule, Policy
 from solvent.policy._alert import Alert, variable, webhook
 from solvent.policy._fallback import Fallback, check_chain, check_step, share
 from solvent.policy._nodes import with_the_closest
 from solvent.policy._read_limits import LimitReader
 from solvent.policy._texts import boolean, dollars, on_exceed, same_call, seconds, some_seconds, tokens_min
+from solvent.policy._yaml import content
 from solvent.prices import OwnPrice, PriceAs, Prices, UserPrice
 from solvent.prices._user import RATES
 from solvent.stores import _SYNCHRONOUS as SYNCHRONOUS
 from solvent.stores import STORES, spelled_out
-
-BYTES_MAX = 1_000_000
 
 
 def read_policy(
@@ -45,18 +43,6 @@ def read_policy(
     return Reader(path, name=name).policy(prices)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(BYTES_MAX + 1)
-    except OSError as error:
-        got = f"an error: {error.strerror or error}"
-        raise SettingsError(where=str(path), expected="a policy file that can be read", got=got) from error
-    if len(data) > BYTES_MAX:
-        raise SettingsError(where=str(path), expected=f"at most {BYTES_MAX:,} bytes", got="more")
-    return data
-
-
 class Reader(LimitReader):
     """
     One file.
@@ -69,7 +55,7 @@ class Reader(LimitReader):
 
     def __init__(self, path: Path, *, name: str | None = None) -> None:
         super().__init__(path, name or path.name)
-        self.settings = dict(self.mapping(self.parse(_content(path)), ""))
+        self.settings = dict(self.mapping(self.parse(content(path, "a policy file")), ""))
         self.fields: dict[str, dict[str, object]] = {}
         self.steps: list[tuple[Fallback, yaml.Node, str]] = []
         self._priced_as: list[tuple[PriceAs, yaml.Node, str]] = []

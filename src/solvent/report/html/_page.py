@@ -21,7 +21,7 @@ from solvent.report.html._tables import days, limits, models, scopes
 from solvent.stores._protocol import Store, Told
 from solvent.stores._sqlite_schema import VERSION
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(store: Store, report: Report, *, clock: Clock | None = None, told: Told | None = None) -> str:
@@ -62,7 +62,7 @@ def _head(report: Report) -> Html:
     return element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),

@@ -5,6 +5,7 @@ The page as a file, which is there whole or not at all.
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from solvent._clock import Clock
@@ -36,9 +37,20 @@ def write_page(
         OSError: The file cannot be written. What was there is untouched.
         StoreUnavailable: The store did not answer.
     """
+    write_whole(path, lambda: page(store, report, clock=clock, told=told), force=force)
+
+
+def write_whole(path: Path, made: Callable[[], str], *, force: bool) -> None:
+    """
+    Write a text that is not made before it is known that it may be written.
+
+    Raises:
+        FileExistsError: A file is there, and ``force`` was not asked for. It is untouched.
+        OSError: The file cannot be written. What was there is untouched.
+    """
     if path.exists() and not (force and path.is_file()):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    text = page(store, report, clock=clock, told=told)
+    text = made()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as out:

@@ -20,6 +20,33 @@ PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0")
 _START_SECONDS = 60
 
+# Programs that find what is drawn wrongly, each as a list.
+WIDER_THAN_THE_PAGE = """
+[...document.querySelectorAll('body *')]
+  .filter(each => !each.closest('.scroll *, svg *, .unseen') && each.getBoundingClientRect().right > innerWidth + 0.5)
+  .map(each => each.tagName + '.' + each.getAttribute('class'))
+"""
+OVER_EACH_OTHER = """
+[...document.querySelectorAll('.chart svg')].flatMap(chart => {
+  const boxes = [...chart.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()])
+    .filter(([_, box]) => box.width)
+  return boxes.flatMap(([one, a], place) => boxes.slice(place + 1)
+    .filter(([_, b]) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
+    .map(([other, _]) => one + ' / ' + other))
+})
+"""
+CUT_OFF_IN_FIGURES = """
+[...document.querySelectorAll('.figures dd, .figures dt, h1, figcaption, footer p')]
+  .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent)
+"""
+OVER_THE_EDGE = """
+[...document.querySelectorAll('.chart text')].filter(text => {
+  const box = text.getBoundingClientRect()
+  return box.width && (box.left < 0 || box.right > innerWidth)
+}).map(text => text.textContent)
+"""
+MISTAKES = (WIDER_THAN_THE_PAGE, OVER_EACH_OTHER, CUT_OFF_IN_FIGURES, OVER_THE_EDGE)
+
 
 class Browser:
     """

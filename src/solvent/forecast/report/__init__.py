@@ -1,0 +1,3 @@
+"""
+A forecast as people see it: in words, as a picture for a terminal, and as a page.
+"""
