@@ -106,6 +106,13 @@ class Player:
         return sum(self._tools) / 1e9
 
     @property
+    def tools_used(self) -> int:
+        """
+        How many that cost the last run used.
+        """
+        return len(self._tools)
+
+    @property
     def degraded(self) -> int:
         """
         How many calls of the last run another model answered.

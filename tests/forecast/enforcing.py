@@ -138,7 +138,7 @@ def played(
                     refused=refused,
                     usd=billed_usd(workflow, bill) + player.tools_usd,
                     tokens=sum(one.input_tokens + one.output_tokens for one in bill),
-                    calls=len(bill),
+                    calls=len(bill) + player.tools_used,
                     degraded=player.degraded,
                 )
             )
@@ -154,20 +154,7 @@ def rules_of(world: World) -> Rules:
     """
     The same limits, for a simulation.
     """
-    amounts = {one.meter: one.amount for one in world.limits.all if one.layer == "orchestration"}
-    steps: dict[str, dict[str, float]] = {}
-    for one in world.limits.all:
-        if one.layer == "agent loop":
-            steps.setdefault(one.path, {})[one.meter] = dollars(one)
-    return Rules(
-        usd=world.limits.usd,
-        tokens=amounts.get("tokens"),
-        calls=amounts.get("calls"),
-        retries=amounts.get("retries"),
-        branches=amounts.get("branches"),
-        steps=steps,
-        degrade=world.workflow.wishes.degrade,
-    )
+    return world.limits.rules(world.workflow.wishes.degrade)
 
 
 def dollars(limit: DerivedLimit) -> float:

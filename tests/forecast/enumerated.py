@@ -90,7 +90,8 @@ class _Run:
                     ]
                 )
             case Tool():
-                cost = block.cost_nanodollars * 1_000 if self.measure == "usd" else 0
+                counted = {"usd": block.cost_nanodollars * 1_000, "calls": ONE * (block.cost_nanodollars > 0)}
+                cost = counted.get(self.measure, 0)
                 if talk is None or block.result is None:
                     return {(cost, talk): 1.0}
                 results = _values(block.result[self.index])

@@ -82,9 +82,10 @@ def priced(workflow: Workflow, plan: Plan) -> PlainRun:
     whole = Totals()
     for step, repeats in in_order(plan.steps):
         cost, bound = usd(step), bound_usd(step, workflow.wishes.input_bound)
+        is_call = isinstance(step, PlannedCall) or step.block.cost_nanodollars > 0
+        run.calls += is_call
+        run.retries += is_call and repeats
         if isinstance(step, PlannedCall):
-            run.calls += 1
-            run.retries += repeats
             run.input_tokens += step.reads
             run.output_tokens += step.output
             run.largest_input_tokens = max(run.largest_input_tokens, step.reads)
@@ -97,7 +98,7 @@ def priced(workflow: Workflow, plan: Plan) -> PlainRun:
                 tokens_bound = bound_tokens(step, workflow.wishes.input_bound)
                 totals.tokens_peak = max(totals.tokens_peak, totals.tokens + tokens_bound)
                 totals.tokens += step.reads + step.output
-                totals.calls += 1
+            totals.calls += is_call
     run.usd, run.tokens, run.peak_usd, run.peak_tokens = whole.usd, whole.tokens, whole.usd_peak, whole.tokens_peak
     run.seconds = math.fsum([_seconds(step) for step in plan.steps])
     _count_rounds(run, plan.steps)

@@ -16,10 +16,10 @@ from solvent._amounts import AMOUNT_MAX
 from solvent.forecast._caps import caps_of
 from solvent.forecast._derived import DerivedLimit, lowered, rounded_up
 from solvent.forecast._limited import depth, figures, parallel, pattern_of
-from solvent.forecast._model import Model, Rate, Volume, Wishes, every
+from solvent.forecast._model import Degrade, Model, Rate, Volume, Wishes, every
 from solvent.forecast._month import month_of
 from solvent.forecast.limits import derive
-from solvent.forecast.simulate import Rules, simulate
+from solvent.forecast.simulate import simulate
 from solvent.forecast.spec import read_workflow
 
 CALL = "{call: ask, model: big, prompt: 100, output: 100}"
@@ -79,7 +79,8 @@ def test_each_limit_tells_what_it_ends_by_itself():
 
 
 def test_a_limit_that_no_run_can_pass_is_told():
-    loop = limits_of_research().find("agent loop", "calls", "step:agent_loop")
+    free = read_workflow(RESEARCH, changes=("agent_tool.cost=0",))  # Else each of its attempts is a call.
+    loop = derive(free, simulate(free, runs=2**12, seed=1)).find("agent loop", "calls", "step:agent_loop")
     assert (loop.amount, loop.can_block) == (40, False)  # Its max.
     assert limits_of_research().find("orchestration", "usd").can_block
 
@@ -282,15 +283,17 @@ def test_limits_of_research_keep_their_promise_on_fresh_runs(runs):
 def test_runs_that_are_held_to_the_limits_are_ended_as_often_as_was_said():
     # Call by call, where each waits for its bound to fit; and not from the peaks of runs that nothing held.
     workflow, limits = research(), limits_of_research()
-    amounts = {one.meter: one.amount for one in limits.all if one.layer == "orchestration"}
-    steps = {}
-    for one in limits.all:
-        if one.layer == "agent loop":
-            steps.setdefault(one.path, {})[one.meter] = one.amount / 1e9 if one.meter == "usd" else one.amount
-    rules = Rules(
-        usd=amounts["usd"] / 1e9,
-        steps=steps,
-        **{name: amounts[name] for name in ("tokens", "calls", "retries", "branches")},
-    )
-    blocked = float(simulate(workflow, runs=2**12, seed=4, rules=rules).blocked.mean())
+    blocked = float(simulate(workflow, runs=2**12, seed=4, rules=limits.rules()).blocked.mean())
     assert abs(blocked - limits.blocks) <= 4 * math.sqrt(limits.blocks / 2**12)
+
+
+def test_a_step_down_that_ends_more_runs_than_may_be_is_told():
+    step = Degrade(at=0.5, model="big", to="mid")
+    workflow = read_workflow(RESEARCH.parents[2] / "tests/forecast/small_research.yaml")
+    early = replace(workflow, wishes=replace(workflow.wishes, degrade=(step,)))
+    late = replace(workflow, wishes=replace(workflow.wishes, degrade=(replace(step, at=0.9),)))
+    said = [one.remarks for one in (derive(of, simulate(of, runs=2**14)) for of in (workflow, late, early))]
+    assert said[:2] == [said[0], said[0]]
+    assert len(said[2]) == len(said[0]) + 1
+    assert said[2][-1].startswith("with the models of `at:`, 1")
+    assert said[2][-1].endswith("let it begin later, or raise `may_block:`")

@@ -233,6 +233,8 @@ def _show(found: "dict[str, Change]", met: "list[Condition]", old: "Forecast", n
 def _workflow(spec: Path, changes: Sequence[str] | None = None) -> "Workflow":
     if find_spec("numpy") is None:
         fail("a forecast needs NumPy, which is not installed.\nTo go on: pip install 'solvent[forecast]'", EXIT_LEDGER)
+    # The engines work on small arrays, which more threads only make dearer: half again as much processor time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from solvent.forecast.spec import read_workflow
 
     try:

@@ -121,7 +121,7 @@ def _once(workflow: Workflow) -> Workflow:
 
 
 def _has_calls(block: Block) -> bool:
-    return any(isinstance(one, Call) for one in every((block,)))
+    return any(isinstance(one, Call) or (isinstance(one, Tool) and one.is_call) for one in every((block,)))
 
 
 def _most_rounds(failure: Failure, block: Loop | Map | Retry, limits: Sequence[DerivedLimit]) -> Iterator[int]:
@@ -155,7 +155,7 @@ def _least_of(workflow: Workflow, block: Block) -> int:
         case Call():
             return 1
         case Tool():
-            return 0
+            return int(block.is_call)
         case Branch():
             is_sure = all(sum(chances) >= 1 for chances in zip(*(one.chance for one in block.options), strict=True))
             return min(parts) if is_sure else 0

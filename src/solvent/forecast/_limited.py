@@ -149,7 +149,7 @@ def _width(workflow: Workflow, block: Block) -> int | None:
         case Call():
             return 1
         case Tool():
-            return 0
+            return int(block.is_call)
         case Par():
             return sum(inner)
         case Map():
@@ -207,7 +207,7 @@ def _of_run(workflow: Workflow, runs: Runs) -> Iterator[Figure]:
     if not unbounded(workflow):
         yield figure("usd", nanodollars(workflow, runs.peak_usd, runs.calls), "peak of spent + bound")
         yield figure("tokens", np.ceil(runs.peak_tokens), "peak of used + bound")
-    yield figure("calls", np.asarray(runs.calls, np.float64), "calls of models, each attempt")
+    yield figure("calls", np.asarray(runs.calls, np.float64), "calls, each attempt")
     if np.any(runs.retries):  # SDKs ask again by themselves, which a limit of 0 would forbid.
         yield figure("retries", np.asarray(runs.retries, np.float64), "calls that repeat a failed one")
     yield figure("branches", np.asarray(runs.branches, np.float64), "items, parts and children")
@@ -226,7 +226,7 @@ def _of_scope(workflow: Workflow, block: Loop | Map | Spawn, runs: Runs) -> Iter
     if not unbounded(workflow, (block,)):
         yield figure("usd", nanodollars(workflow, scope.usd_peak, scope.calls), "peak of spent + bound in it")
         yield figure("tokens", np.ceil(scope.tokens_peak), "peak of used + bound in it")
-    yield figure("calls", np.asarray(scope.calls, np.float64), "calls of models in it, each attempt")
+    yield figure("calls", np.asarray(scope.calls, np.float64), "calls in it, each attempt")
     if isinstance(block, Map):
         yield figure("branches", np.asarray(scope.rounds, np.float64), "items of it")
 

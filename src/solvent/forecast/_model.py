@@ -95,7 +95,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 class Tool(Struct, frozen=True, kw_only=True):
     """
-    Something that is no call of a model.
+    Something that is no call of a model. One that costs counts as a call all the same, for as such it is booked.
 
     Attributes:
         cost_nanodollars: Of each use.
@@ -107,6 +107,10 @@ class Tool(Struct, frozen=True, kw_only=True):
     cost_nanodollars: int = 0
     result: ByClass | None = None
     seconds: Seconds | None = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.cost_nanodollars > 0
 
 
 class Option(Struct, frozen=True, kw_only=True):

@@ -58,4 +58,6 @@ def tool_weight(tool: Tool, measure: Measure) -> float:
     """
     What one use of a tool adds.
     """
+    if measure == "calls":
+        return float(tool.is_call)
     return tool.cost_nanodollars / 1e9 if measure == "usd" else 0.0

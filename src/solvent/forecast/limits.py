@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from solvent._amounts import AMOUNT_MAX
 from solvent._limits import Meter
@@ -16,10 +17,11 @@ from solvent.forecast._caps import Cap, caps_of
 from solvent.forecast._conformal import joint_limits, runs_needed, share_interval, sure_rank
 from solvent.forecast._derived import GIVEN, ROUNDED, DerivedLimit, lowered, month, others, rounded_up
 from solvent.forecast._limited import NANODOLLARS, Figure, Layer, figures, is_in, unbounded, untimed
-from solvent.forecast._model import Wishes, Workflow
+from solvent.forecast._model import Degrade, Wishes, Workflow
 from solvent.forecast.bounds import bounds
-from solvent.forecast.simulate import Runs
+from solvent.forecast.simulate import Rules, Runs, simulate
 
+_STEPPED_DOWN = 2**13  # Runs that are simulated call by call, which takes half a second.
 LAYERS: tuple[Layer, ...] = ("orchestration", "agent loop", "invocation", "platform")
 
 
@@ -53,6 +55,27 @@ class Limits(Struct, frozen=True, kw_only=True):
         limit = self.find("orchestration", "usd")
         return None if limit is None else limit.amount / NANODOLLARS
 
+    def rules(self, degrade: Sequence[Degrade] = ()) -> Rules:
+        """
+        The same for a simulation, which knows those of runs, and of blocks in them.
+        """
+        steps: dict[str, dict[str, float]] = {}
+        for one in self.all:
+            if one.layer == "agent loop":
+                amount = one.amount / NANODOLLARS if one.meter == "usd" else one.amount
+                steps.setdefault(one.path, {})[one.meter] = amount
+        run = {one.meter: one.amount for one in self.all if one.layer == "orchestration"}
+        return Rules(
+            usd=self.usd,
+            tokens=run.get("tokens"),
+            calls=run.get("calls"),
+            retries=run.get("retries"),
+            branches=run.get("branches"),
+            seconds=run.get("seconds"),
+            steps=steps,
+            degrade=tuple(degrade),
+        )
+
     def find(self, layer: Layer, meter: Meter, path: str = "") -> DerivedLimit | None:
         return next((one for one in self.all if (one.layer, one.meter, one.path) == (layer, meter, path)), None)
 
@@ -77,7 +100,7 @@ def derive(workflow: Workflow, runs: Runs) -> Limits:
     ]
     count, passing = len(ended[0]), int(np.any(ended, axis=0).sum())
     limits += month(workflow, runs, limits)
-    return Limits(
+    derived = Limits(
         all=tuple(sorted(limits, key=lambda limit: LAYERS.index(limit.layer))),
         may_block=workflow.wishes.may_block,
         blocks=passing / count,
@@ -87,12 +110,35 @@ def derive(workflow: Workflow, runs: Runs) -> Limits:
         too_few=None if is_found else _too_few(workflow.wishes.may_block, count),
         remarks=tuple(_remarks(workflow, limits)),
     )
+    return replace(derived, remarks=(*derived.remarks, *_stepping_down(workflow, derived)))
+
+
+def _stepping_down(workflow: Workflow, limits: Limits) -> Iterator[str]:
+    """
+    What peaks do not tell, for they are those of the models that the workflow names: whether more runs end where calls
+    go on with another one, which is sent the whole history anew and has a larger bound for it.
+    """
+    degrade = workflow.wishes.degrade
+    if not degrade:
+        return
+    ran = simulate(workflow, runs=_STEPPED_DOWN, rules=limits.rules(degrade))
+    ended = ran.blocked[_are_legitimate(workflow, ran)]
+    low, high = share_interval(int(ended.sum()), len(ended))
+    if low > workflow.wishes.may_block:
+        yield (
+            f"with the models of `at:`, {100 * low:.2g} % to {100 * high:.2g} % of legitimate runs end: another model is "
+            "sent the whole history anew, with a larger bound; let it begin later, or raise `may_block:`"
+        )
+
+
+def _are_legitimate(workflow: Workflow, runs: Runs) -> NDArray[np.bool_]:
+    names = [name for name, _ in workflow.classes]
+    wanted = [names.index(name) for name in workflow.wishes.legitimate or names]
+    return np.isin(runs.class_index, wanted) if names else np.ones(len(runs.usd), np.bool_)
 
 
 def _of_legitimate(workflow: Workflow, runs: Runs) -> list[Figure]:
-    names = [name for name, _ in workflow.classes]
-    wanted = [names.index(name) for name in workflow.wishes.legitimate or names]
-    is_legitimate = np.isin(runs.class_index, wanted) if names else np.ones(len(runs.usd), np.bool_)
+    is_legitimate = _are_legitimate(workflow, runs)
     if not is_legitimate.any():
         raise ValueError(f"none of {len(runs.usd):,} runs is legitimate")
     return [replace(figure, of=figure.of[is_legitimate]) for figure in figures(workflow, runs)]

@@ -82,6 +82,7 @@ class Flat:
     def _tool(self, site: ToolSite, lanes: Lanes) -> Spent:
         spent = Spent()
         spent.usd = spent.usd_peak = site.usd
+        spent.calls = float(site.usd > 0)
         spent.seconds = seconds(site.seconds, self._chunk, len(lanes), 0.0)
         self.notes.cost(site.path, lanes, site.usd)
         return spent

@@ -93,7 +93,7 @@ class Walk:
                     self._call(site, at, talk, repeats)
             case ToolSite():
                 with self._in(site.path):
-                    self._tool(site, at, talk)
+                    self._tool(site, at, talk, repeats)
             case BranchSite():
                 self._branch(site, at, talk, repeats)
             case RetrySite():
@@ -187,15 +187,17 @@ class Walk:
         self._notes.call(asked.bound_usd, reads)
         return at, output
 
-    def _tool(self, site: ToolSite, at: Ints, talk: Talk | None) -> None:
+    def _tool(self, site: ToolSite, at: Ints, talk: Talk | None, repeats: bool) -> None:
         if site.usd:
             fits = self._in_time(at)
             for account in self._open:
-                fits = fits & account.usd_fits(at, site.usd)
+                fits = fits & account.usd_fits(at, site.usd) & account.rest_fits(at, 0.0, 1, int(repeats))
             self.blocked[at] = ~fits
             at = at[fits]
             for account in self._open:
                 account.spend(at, site.usd, site.usd, 0.0, 0.0)
+                account.calls[at] += 1
+                account.retries[at] += repeats
             self._notes.cost(site.path, self._lanes.at(at), site.usd)
         self._clock[at] += seconds(site.seconds, self._chunk, len(at), 0.0)
         if talk is not None and site.result is not None:
