@@ -63,7 +63,7 @@ fix: install ## Repair what can be repaired
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Gateway, hooks, ledger and reports beside their floors and their peers
+bench: install ## Gateway, hooks, ledger, reports and forecasts beside their floors and their peers
 	@$(BIN)/python benchmarks/gateway.py
 	@$(BIN)/python benchmarks/hooks.py
 	@$(BIN)/python benchmarks/calls.py
@@ -71,6 +71,9 @@ bench: install ## Gateway, hooks, ledger and reports beside their floors and the
 	@$(BIN)/python benchmarks/reports.py
 	@$(BIN)/python benchmarks/top.py
 	@$(BIN)/python benchmarks/export.py
+	@$(BIN)/python benchmarks/forecast.py
+	@$(BIN)/python benchmarks/forecast_exact.py
+	@$(BIN)/python benchmarks/forecast_limits.py
 
 clean:
 	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -52,7 +52,7 @@ def test_every_layer_has_its_limits():
     found = {(one.layer, one.pattern, one.meter) for one in limits_of_research().all}
     run, loop, fan = "run:research-assistant-*", "step:agent_loop", "step:review_fanout"
     assert {(pattern, meter) for layer, pattern, meter in found if layer == "orchestration"} == {
-        (run, meter) for meter in ("usd", "tokens", "calls", "retries", "branches", "depth", "parallel")
+        (run, meter) for meter in ("usd", "tokens", "calls", "retries", "branches", "depth", "parallel", "seconds")
     }
     assert {("agent loop", loop, meter) for meter in ("usd", "tokens", "calls")} <= found
     assert {("agent loop", fan, meter) for meter in ("usd", "tokens", "calls", "branches")} <= found

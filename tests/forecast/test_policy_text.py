@@ -3,6 +3,7 @@ Derived limits as a policy: it is read as it was meant, contradicts nothing, and
 workflow says enough about.
 """
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -70,10 +71,14 @@ def test_nothing_is_open_and_nothing_contradicts_where_a_workflow_says_all(tmp_p
     assert {one.kind for one in contradictions(policy)} == {"needs_scope"}
 
 
-def test_of_research_only_what_it_does_not_say_is_open(tmp_path):
+def test_only_what_a_workflow_does_not_say_is_open(tmp_path):
     policy, _, _ = written(read_workflow(RESEARCH), tmp_path)
+    assert (findings(policy), holes(policy)) == ([], [])
+    untimed = tmp_path / "untimed.yaml"
+    untimed.write_text(re.sub(r"\n *seconds: (&slow.*|\*slow)", "", RESEARCH.read_text()))
+    policy, _, _ = written(read_workflow(untimed), tmp_path)
     assert findings(policy) == []
-    assert {hole.pattern for hole in holes(policy)} == {"stuck workflow"}  # Most of its calls say no seconds.
+    assert {hole.pattern for hole in holes(policy)} == {"stuck workflow"}
 
 
 def test_each_line_says_what_it_is_derived_from(tmp_path):

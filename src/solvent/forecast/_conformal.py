@@ -100,7 +100,8 @@ def joint_limits(
     Limits that the next run keeps to in all figures but for this chance.
 
     Half of the runs say how far up a figure stands among its kind, by its rank; the other half, how high the highest
-    rank of a run is. So the share holds whatever the figures have to do with each other, and however many there are.
+    rank of a run is. So the share holds whatever the figures have to do with each other, and however many there are. No
+    more of all these runs pass them either.
 
     Args:
         figures: Of the same runs.
@@ -114,14 +115,20 @@ def joint_limits(
     order = np.random.Generator(np.random.SFC64(0)).permutation(runs)
     of_ranks, of_level = order[: runs // 2], order[runs // 2 :]
     ranked = [np.sort(figure[of_ranks]) for figure in figures]
-    height = np.max([_height(of, figure[of_level]) for of, figure in zip(ranked, figures, strict=True)], axis=0)
+    height = np.max([_height(of, figure) for of, figure in zip(ranked, figures, strict=True)], axis=0)
     if passed_anyway is not None:
-        height[passed_anyway[of_level]] = np.inf
-    needed = rank_of(may_pass, len(of_level))
-    reached = np.inf if needed > len(of_level) else float(np.sort(height)[needed - 1])
+        height[passed_anyway] = np.inf
+    reached = max(_smallest(heights, rank_of(may_pass, len(heights))) for heights in (height[of_level], height))
     if math.isinf(reached):
         return Level(limits=tuple([float(figure.max()) for figure in figures]), is_found=False)
     return Level(limits=tuple([_at_height(of, reached) for of in ranked]), is_found=True)
+
+
+def _smallest(heights: Floats, number: int) -> float:
+    """
+    The smallest but so many; infinite where there are not so many.
+    """
+    return math.inf if number > len(heights) else float(np.sort(heights)[number - 1])
 
 
 def _height(ranked: Floats, figure: Floats) -> Floats:

@@ -126,7 +126,7 @@ def _stepping_down(workflow: Workflow, limits: Limits) -> Iterator[str]:
     low, high = share_interval(int(ended.sum()), len(ended))
     if low > workflow.wishes.may_block:
         yield (
-            f"with the models of `at:`, {100 * low:.2g} % to {100 * high:.2g} % of legitimate runs end: another model is "
+            f"with the models of `at:`, {100 * low:.2g} % to {100 * high:.2g} % of legitimate runs end: another one is "
             "sent the whole history anew, with a larger bound; let it begin later, or raise `may_block:`"
         )
 
