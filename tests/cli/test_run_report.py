@@ -328,7 +328,7 @@ def test_no_command_shows_the_commands(machine: Machine, words: tuple[str, ...])
     assert done.err.startswith(f"Usage: {' '.join(['python -m solvent', *words])} [OPTIONS] COMMAND [ARGS]...\n")
     of_ledger = ["show", "verify", "expire", "top-up", "set-limit", "export"]
     first = ["run", "doctor", "report", "top", "check", "estimate", "cost", "import", "export", "reconcile"]
-    below = of_ledger if words else [*first, "ledger", "prices"]
+    below = of_ledger if words else [*first, "forecast", "ledger", "prices"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", done.err, re.MULTILINE) == below
 
 
