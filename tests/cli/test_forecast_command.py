@@ -131,6 +131,50 @@ def test_whatif_is_a_diff_with_the_file_as_it_would_be(small, tmp_path):
     assert asked["changes"] == told("diff", small, changed, "--runs", 500)["changes"]
 
 
+UNCAPPED = {
+    "loop": "{loop: go, again: 60%, max: none, do: [{call: ask, model: m, prompt: 500, output: 50}]}",
+    "retry": "{retry: go, fail: 90%, max: none, do: [{call: ask, model: m, prompt: 500, output: 50}]}",
+    "spawn": "{spawn: go, children: {mean: 0.9, max: none}, max: none, do: "
+    "[{call: ask, model: m, prompt: 500, output: 50}]}",
+    "output": "{call: ask, model: m, prompt: 500, output: {p50: 100, p95: 300, max: none}}",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", UNCAPPED)
+def test_what_has_no_max_is_said_everywhere_and_breaks_nothing(what, tmp_path):
+    spec = tmp_path / "open.yaml"
+    spec.write_text(f"workflow: open\nmodels: {{m: {{input: 1.00, output: 10.00}}}}\ngraph: [{UNCAPPED[what]}]\n")
+    found = told("run", spec, "--runs", 500)
+    assert (found["cost_usd"]["worst"], found["nodes"][0]["worst_usd"]) == (None, None)
+    assert all("has no max" in said for said in found["unbounded"])
+    assert found["unbounded"]
+    assert "no max" in run("run", spec, "--runs", 500)
+    assert "limits" in told("limits", spec, "--runs", 500)
+    told("whatif", spec, "--set", "models.m.output=20", "--runs", 500)
+    page = tmp_path / "page.html"
+    run("report", spec, "--html", page, "--runs", 500)
+    assert "inf" not in re.findall(r'<data value="([^"]*)"', page.read_text())
+
+
+def test_calls_that_no_closed_form_tells_are_not_told(small):
+    summed = told("run", small, "--set", "ask.history=grows", "--set", "ask.compact={at: 520, to: 10}", "--runs", 500)
+    assert summed["engine"] == "simulation"
+    assert {node["calls"] for node in summed["nodes"]} == {None}
+    assert sum(node["mean_usd"] for node in summed["nodes"]) == pytest.approx(summed["cost_usd"]["mean"])
+
+
+def test_a_run_of_very_many_calls_is_simulated_less_often(small):
+    found = told("run", small, "--set", "ask.max=300000", "--set", "ask.again=99.999%", "--runs", 20_000)
+    assert 100 <= found["simulated_runs"] < 20_000
+    assert found["remarks"][0].startswith(f"{found['simulated_runs']:,} runs are simulated and not 20,000")
+
+
+def test_a_condition_on_a_month_needs_one(small):
+    said = run("diff", small, small, "--fail-if", "month > $5", "--runs", 500, code=2)
+    assert "needs `volume: {runs_per_month: N}` in both workflows" in " ".join(said.split())
+
+
 def test_wrong_usage_says_what_is_right(small, tmp_path):
     page = tmp_path / "page.html"
     page.write_text("mine")

@@ -30,6 +30,9 @@ def change(old: float | None, new: float | None, figure: str = "cost_usd.p99") -
         ("p99 > 1.50", 9.0, 1.5, False),
         ("p99 > $1.50", 1.0, 1.51, True),
         ("p99 <= $1.50", 1.0, 1.5, True),
+        ("p99 > 20 %", 1.0, 1.21, True),
+        ("p99 > $1,000", 1.0, 1_001.0, True),
+        ("p99 > 2M", 1.0, 1_999_999.0, False),
         ("p99 > +20%", 0.0, 1.0, True),  # From nothing to something.
         ("p99 < -20%", 0.0, 1.0, False),
         ("p99 > +20%", 0.0, 0.0, False),
@@ -52,6 +55,8 @@ def test_a_condition_is_met_by_what_it_says(text, old, new, is_met):
         ("tokens.p95 > +5%", "tokens.p95"),
         ("month > $900", "month"),
         (" p999>1", "cost_usd.p999"),
+        ("tokens.p99.9 > 1", "tokens.p999"),
+        ("p99.9 > 1", "cost_usd.p999"),
     ],
 )
 def test_a_figure_is_that_of_the_cost_unless_it_says_so(text, figure):

@@ -52,8 +52,9 @@ def draw_changes(
 
 
 def _cells(of: str, one: Change) -> tuple[str, str, str]:
-    old, new = ("no max" if value is None else _SHOWN[of](value) for value in (one.old, one.new))
-    return old, new, _told(one)
+    none = "not said" if one.figure == MONTH else "no max"
+    old, new = (none if value is None else _SHOWN[of](value) for value in (one.old, one.new))
+    return old, new, "" if one.figure == MONTH and None in (one.old, one.new) else _told(one)
 
 
 def _told(one: Change) -> str:

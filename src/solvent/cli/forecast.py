@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _RUNS = 2**16
 _RUNS_MIN = 100
-_RUNS_MAX = 10_000_000
+_RUNS_MAX = 1_000_000
 
 app = typer.Typer(
     help="What a workflow will cost before it runs, and the limits that follow from it.",
@@ -65,11 +65,12 @@ def run(
 
     Example: solvent forecast run workflow.yaml
     """
-    found = _forecast(_workflow(spec, changes), runs, seed, _engine(engine))
+    workflow = _workflow(spec, changes)
+    found = _forecast(workflow, runs, seed, _engine(engine, workflow))
     if as_json:
         from solvent.forecast._json import forecast_json
 
-        print(json.dumps(forecast_json(found), indent=2))
+        print(json.dumps(forecast_json(found), indent=2, allow_nan=False))
         return
     from solvent.forecast.report._terminal import draw_forecast
 
@@ -92,16 +93,16 @@ def limits(
     Example: solvent forecast limits workflow.yaml > solvent.yaml
     """
     workflow = _workflow(spec, changes)
+    from solvent.forecast._forecast import simulated_runs
     from solvent.forecast._policy_text import policy_text
     from solvent.forecast.limits import derive
-    from solvent.forecast.simulate import simulate
 
-    with _usage(), Progress("simulating runs", runs) as progress:
-        found = derive(workflow, simulate(workflow, runs=runs, seed=seed, told=progress.advance))
+    with _told(), Progress("simulating runs", runs) as progress:
+        found = derive(workflow, simulated_runs(workflow, runs, seed=seed, told=progress.advance))
     if as_json:
         from solvent.forecast._json import limits_json
 
-        print(json.dumps(limits_json(found), indent=2))
+        print(json.dumps(limits_json(found), indent=2, allow_nan=False))
     else:
         print(policy_text(workflow, found), end="")
 
@@ -168,10 +169,11 @@ def report(
     workflow = _workflow(spec, changes)
     if html is not None:
         _check_page(html, force)
-    from solvent.forecast._study import WITH_RULES, study
+    from solvent.forecast._study import TORNADO, WITH_RULES, study
 
-    with _usage(), Progress("simulating runs", runs + 3 * WITH_RULES) as progress:
-        found = study(workflow, runs=runs, seed=seed, engine=_engine(engine), told=progress.advance)
+    name = _engine(engine, workflow)
+    with _told(), Progress("computing", runs + 3 * WITH_RULES + TORNADO) as progress:
+        found = study(workflow, runs=runs, seed=seed, engine=name, told=progress.advance)
     if html is None:
         from solvent.forecast.report._terminal_study import draw_study
 
@@ -207,12 +209,14 @@ def _draw(draw: "Callable[[Pen, int], list[str]]") -> None:
 
 
 def _compare(old: "Workflow", new: "Workflow", fail_if: Sequence[str], runs: int, seed: int, as_json: bool) -> None:
-    from solvent.forecast._diff import changes, condition
+    from solvent.forecast._diff import changes, check_known, condition
 
     with _usage("--fail-if"):
         conditions = [condition(text) for text in fail_if]
     before, after = (_forecast(workflow, runs, seed, None) for workflow in (old, new))
     found = changes(before, after)
+    with _usage("--fail-if"):
+        check_known(conditions, found)
     met = [one for one in conditions if one.is_met(found)]
     _show(found, met, before, after, as_json)
     if met:
@@ -223,7 +227,7 @@ def _show(found: "dict[str, Change]", met: "list[Condition]", old: "Forecast", n
     if as_json:
         from solvent.forecast._json import changes_json
 
-        print(json.dumps(changes_json(found, met), indent=2))
+        print(json.dumps(changes_json(found, met), indent=2, allow_nan=False))
         return
     from solvent.cli._forecast_changes import draw_changes
 
@@ -246,18 +250,35 @@ def _workflow(spec: Path, changes: Sequence[str] | None = None) -> "Workflow":
 def _forecast(workflow: "Workflow", runs: int, seed: int, engine: "Engine | None") -> "Forecast":
     from solvent.forecast._forecast import forecast
 
-    with _usage("--engine"), Progress("simulating runs", runs) as progress:
+    with _told(), Progress("simulating runs", runs) as progress:
         return forecast(workflow, runs=runs, seed=seed, engine=engine, told=progress.advance)
 
 
-def _engine(name: str | None) -> "Engine | None":
-    if name is None or name == "exact" or name == "simulation":
-        return name  # type: ignore[return-value]  # One of them.
-    raise typer.BadParameter(f"expected exact or simulation, got {name!r}", param_hint="--engine")
+def _engine(name: str | None, workflow: "Workflow") -> "Engine | None":
+    if name not in (None, "exact", "simulation"):
+        raise typer.BadParameter(f"expected exact or simulation, got {name!r}", param_hint="--engine")
+    if name == "exact":
+        from solvent.forecast.exact import why_not
+
+        reason = why_not(workflow)
+        if reason is not None:
+            raise typer.BadParameter(f"the exact engine cannot: {reason}", param_hint="--engine")
+    return name  # type: ignore[return-value]  # One of them.
 
 
 @contextmanager
-def _usage(flag: str | None = None) -> Iterator[None]:
+def _told() -> Iterator[None]:
+    """
+    What an engine cannot do with a workflow ends the command with its message.
+    """
+    try:
+        yield
+    except ValueError as error:
+        fail(error, EXIT_FAILED)
+
+
+@contextmanager
+def _usage(flag: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:

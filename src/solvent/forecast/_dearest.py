@@ -53,16 +53,16 @@ def _cost(call: Call, history: int | None, rounds: int | None) -> float | None:
 
 
 def _history(loop: Loop) -> int | None:
-    added = _added(loop.do)
+    added = added_by_round(loop.do)
     if added is None or loop.most is None:
         return None if added is None or loop.compaction is None else loop.compaction.at + added
     most = added * loop.most
     return most if loop.compaction is None else min(most, loop.compaction.at + added)
 
 
-def _added(blocks: Iterable[Block]) -> int | None:
+def added_by_round(blocks: Iterable[Block]) -> int | None:
     """
-    Tokens that one round adds to the history at most.
+    Tokens that one round of a growing loop adds to its history at most; ``None`` where nothing caps them.
     """
     found = [_added_by(block) for block in blocks]
     return None if None in found else sum(one for one in found if one is not None)
@@ -75,10 +75,10 @@ def _added_by(block: Block) -> int | None:
         case Tool():
             return 0 if block.result is None else most_of(block.result)
         case Branch():
-            found = [_added(option.do) for option in block.options]
+            found = [added_by_round(option.do) for option in block.options]
             return None if None in found else max(one for one in found if one is not None)
         case Retry():
-            each = _added(block.do)
+            each = added_by_round(block.do)
             return each if not each else None if block.most is None else each * block.most
         case _:
             return 0  # Of its own, if it grows.

@@ -3,21 +3,25 @@ Two forecasts side by side, and conditions on how they differ that a continuous 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from solvent.forecast._forecast import Forecast
+from solvent.forecast._forecast import FIGURES, Forecast
 
-_FIGURES = ("mean", "sd", "p50", "p90", "p95", "p99", "p999", "worst")
 _OF = ("cost_usd", "tokens", "calls", "seconds")
 MONTH = "month"
 _CONDITION = re.compile(
-    r"\s*(?P<figure>[a-z_]+(?:\.[a-z0-9]+)?|p\d+)\s*(?P<sign>>=|<=|>|<)\s*"
-    r"(?P<amount>[+-]?\$?(?:\d+(?:\.\d*)?|\.\d+))(?P<percent>%?)\s*"
+    r"\s*(?P<figure>[a-z_]+(?:\.[a-z0-9.]+)?|p[0-9.]+)\s*(?P<sign>>=|<=|>|<)\s*"
+    r"(?P<amount>[+-]?\$?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+))\s*(?P<unit>[%kKMG]?)\s*"
 )
+_TIMES = {
+    unit: Decimal(times)
+    for unit, times in {"": "1", "%": "0.01", "k": "1e3", "K": "1e3", "M": "1e6", "G": "1e9"}.items()
+}
+_UNKNOWN = "seconds.worst"  # Nobody says how long a call takes at most.
 
 Sign: TypeAlias = Literal["<", "<=", ">", ">="]
 
@@ -94,20 +98,31 @@ def condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"expected a figure, a sign and an amount such as 'p99 > +20%' or 'mean > 0.40', got {text!r}")
-    figure = found["figure"]
-    if figure in _FIGURES:
+    figure = found["figure"].replace("p99.9", "p999")
+    if figure in FIGURES:
         figure = f"cost_usd.{figure}"
-    known = [MONTH, *(f"{of}.{name}" for of in _OF for name in _FIGURES)]
+    known = {MONTH, *(f"{of}.{name}" for of in _OF for name in FIGURES)} - {_UNKNOWN}
     if figure not in known:
         raise ValueError(
-            f"expected one of {', '.join(_FIGURES)}, of cost_usd unless it is {', '.join(_OF[1:])} "
+            f"expected one of {', '.join(FIGURES)}, of cost_usd unless it is {', '.join(_OF[1:])} "
             f"(tokens.p99), or {MONTH}; got {found['figure']!r}"
         )
-    percent = found["percent"] == "%"
-    if not percent and found["amount"][0] in "+-":
+    is_relative = found["unit"] == "%"
+    if not is_relative and found["amount"][0] in "+-":
         raise ValueError(f"expected a change in percent such as +20%, or an amount without a sign, got {text!r}")
-    amount = Decimal(found["amount"].replace("$", "")) / (100 if percent else 1)
-    return Condition(text=text.strip(), figure=figure, sign=found["sign"], amount=float(amount), is_relative=percent)  # type: ignore[arg-type]  # One of its signs.
+    amount = Decimal(re.sub("[$,]", "", found["amount"])) * _TIMES[found["unit"]]
+    sign: Sign = found["sign"]  # type: ignore[assignment]  # The pattern has no other.
+    return Condition(text=text.strip(), figure=figure, sign=sign, amount=float(amount), is_relative=is_relative)
+
+
+def check_known(conditions: Iterable[Condition], found: Mapping[str, Change]) -> None:
+    """
+    Raises:
+        ValueError: One is of a month, and a workflow does not say how many runs one has.
+    """
+    for one in conditions:
+        if one.figure == MONTH and None in (found[MONTH].old, found[MONTH].new):
+            raise ValueError(f"{one.text!r} needs `volume: {{runs_per_month: N}}` in both workflows")
 
 
 def changes(old: Forecast, new: Forecast) -> dict[str, Change]:
@@ -117,7 +132,7 @@ def changes(old: Forecast, new: Forecast) -> dict[str, Change]:
     found = {}
     for of in _OF:
         before, after = getattr(old, of), getattr(new, of)
-        for name in _FIGURES:
+        for name in FIGURES:
             figure = f"{of}.{name}"
             found[figure] = Change(figure=figure, old=getattr(before, name), new=getattr(after, name))
     months = (None if one.month is None else one.month.mean_usd for one in (old, new))

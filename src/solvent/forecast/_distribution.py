@@ -1,5 +1,5 @@
 """
-A distribution as the exact engine finds it: of each class on a grid of its own, and of all of them together.
+A distribution as the exact engine finds it: on several grids, the finer ones for what is nearer to 0.
 """
 
 import math
@@ -11,18 +11,18 @@ from msgspec import Struct
 from solvent.forecast._chances import Floats
 
 _ROUNDING = 1e-12
+FINE = 16  # What a grid tells well is a sixteenth of all of it, or more.
 _EDGE = 1e-6  # Of a step: so far before a point a jump to it begins.
 
 
 class OnGrid(Struct, frozen=True, eq=False, kw_only=True):
     """
-    One class: the chances of 0, one ``step``, two, and so on.
+    The chances of 0, one ``step``, two, and so on.
 
     Attributes:
         jumps: Nothing lies between the points; else each stands for what is around it.
     """
 
-    share: float
     step: float
     chances: Floats
     jumps: bool
@@ -30,6 +30,10 @@ class OnGrid(Struct, frozen=True, eq=False, kw_only=True):
     @property
     def at(self) -> Floats:
         return self.step * np.arange(len(self.chances), dtype=np.float64)
+
+    @property
+    def end(self) -> float:
+        return self.step * (len(self.chances) - 1)
 
     def knots(self) -> tuple[Floats, Floats]:
         """
@@ -52,6 +56,7 @@ class Distribution(Struct, frozen=True, eq=False, kw_only=True):
         at: Ascending; a point stands for what is around it.
         chances: Of each of them; they add up to 1.
         points: Where ``reached_there`` is known; it is linear in between.
+        grids: From the widest to the finest, each as far as its end.
     """
 
     least: float
@@ -60,7 +65,11 @@ class Distribution(Struct, frozen=True, eq=False, kw_only=True):
     chances: Floats
     points: Floats
     reached_there: Floats
-    jumps: bool
+    grids: tuple[OnGrid, ...]
+
+    @property
+    def jumps(self) -> bool:
+        return self.grids[0].jumps
 
     @property
     def mean(self) -> float:
@@ -91,25 +100,44 @@ class Distribution(Struct, frozen=True, eq=False, kw_only=True):
         found = float(np.interp(share, self.reached_there, self.points))
         return min(max(found, self.least), self.most)
 
+    def quantile_is_sure(self, share: float) -> bool:
+        """
+        Whether the grid is fine there: a step of it is next to nothing beside the quantile.
+        """
+        amount = self.quantile(share)
+        grid = self.grid_at(amount)
+        return grid.jumps or amount * FINE >= grid.end
 
-def together(classes: Sequence[OnGrid], *, least: float, most: float) -> Distribution:
+    def grid_at(self, amount: float) -> OnGrid:
+        """
+        The finest grid that reaches so far.
+        """
+        return next((grid for grid in reversed(self.grids) if amount <= grid.end), self.grids[0])
+
+
+def together(grids: Sequence[OnGrid], *, least: float, most: float) -> Distribution:
     """
-    All classes, each with its share.
+    Each amount by the finest grid that reaches so far, from the widest grid to the finest.
     """
-    at = np.concatenate([one.at for one in classes])
-    chances = np.concatenate([one.share * one.chances for one in classes])
-    order = np.argsort(at, kind="stable")
-    at, chances = at[order], chances[order]
-    if jumps := all(one.jumps for one in classes):
-        points, reached = at, np.cumsum(chances)
+    widest = grids[0]
+    if widest.jumps:
+        points, reached = widest.at, np.cumsum(widest.chances)
     else:
-        each = [one.knots() for one in classes]
-        points = np.sort(np.concatenate([there for there, _ in each]), kind="stable")
-        reached = sum(
-            (one.share * np.interp(points, *known) for one, known in zip(classes, each, strict=True)),
-            np.zeros(len(points)),
-        )
+        parts: list[tuple[Floats, Floats]] = []
+        begin = -math.inf
+        for grid in reversed(grids):
+            there, known = grid.knots()
+            part = (there > begin) & (there <= grid.end) if grid is not widest else there > begin
+            parts.append((there[part], known[part]))
+            begin = grid.end
+        points, reached = np.concatenate([there for there, _ in parts]), np.concatenate([known for _, known in parts])
     reached = np.minimum(np.maximum.accumulate(reached), 1.0)
     return Distribution(
-        least=least, most=most, at=at, chances=chances, points=points, reached_there=reached, jumps=jumps
+        least=least,
+        most=most,
+        at=widest.at,
+        chances=widest.chances,
+        points=points,
+        reached_there=reached,
+        grids=tuple(grids),
     )

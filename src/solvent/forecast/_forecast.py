@@ -5,6 +5,7 @@ The exact engine finds the distributions of dollars, tokens and calls where the 
 the rest: seconds, and what depends on several of these at once.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 from solvent.forecast._chances import Floats
 from solvent.forecast._history import NotExact
-from solvent.forecast._model import Block, Call, Tool, Workflow, every
+from solvent.forecast._model import Call, Tool, Workflow, every, plain_path
 from solvent.forecast._month import Month, month_of
 from solvent.forecast._remarks import remarks
 from solvent.forecast._weights import Measure
@@ -26,6 +27,9 @@ Engine: TypeAlias = Literal["exact", "simulation"]
 ENGINES: tuple[Engine, ...] = ("exact", "simulation")
 RUNS = 2**16
 QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+FIGURES = ("mean", "sd", *QUANTILES, "worst")
+_CALLS_MAX = 5e8
+_RUNS_MIN = 100
 DEAREST = 0.01  # The share of runs whose cost is told apart, block by block.
 _EXACT: Mapping[str, Measure] = {"cost_usd": "usd", "tokens": "tokens", "calls": "calls"}
 
@@ -57,7 +61,7 @@ class Node(Struct, frozen=True, kw_only=True):
     Attributes:
         path: Its scope below the run, without kinds: ``agent_loop/agent``.
         scope: With them: ``step:agent_loop/step:agent``.
-        calls: Mean number a run; of a tool, nothing.
+        calls: Mean number a run, of a tool only where it costs; ``None`` where no closed form tells.
         mean_usd: Mean cost a run.
         share: Of the mean cost of a run.
         share_of_dearest: Of the mean cost of the dearest runs, one in a hundred.
@@ -66,7 +70,7 @@ class Node(Struct, frozen=True, kw_only=True):
     path: str
     scope: str
     model: str | None
-    calls: float
+    calls: float | None
     mean_usd: float
     share: float
     share_of_dearest: float
@@ -135,7 +139,7 @@ def forecast(
     reasons = {name: why_not(workflow, measure) for name, measure in _EXACT.items()}
     if engine == "exact" and reasons["cost_usd"] is not None:
         raise ValueError(f"the exact engine cannot: {reasons['cost_usd']}")
-    simulated = simulate(workflow, runs=runs, seed=seed, told=told)
+    simulated = simulated_runs(workflow, runs, seed=seed, told=told)
     is_exact = {name: reason is None and engine != "simulation" for name, reason in reasons.items()}
     found = {name: exact(workflow, _EXACT[name]) for name in _EXACT if is_exact[name]}
     spreads = {
@@ -150,13 +154,28 @@ def forecast(
         seconds=_of_runs(simulated.seconds, None),
         nodes=_nodes(workflow, simulated),
         engine=cost.engine,
-        why=_why(engine, reasons["cost_usd"], runs),
+        why=_why(engine, reasons["cost_usd"], len(simulated.usd)),
         unbounded=bounds(workflow, "usd").unbounded,
-        remarks=remarks(workflow),
+        remarks=(*_fewer(runs, len(simulated.usd)), *remarks(workflow)),
         month=None if workflow.volume is None else month_of(workflow.volume, mean=cost.mean, sd=cost.sd),
         cost=found.get("cost_usd"),
         runs=simulated,
     )
+
+
+def simulated_runs(workflow: Workflow, runs: int, *, seed: int = 0, told: Callable[[int], None] | None = None) -> Runs:
+    """
+    So many runs without rules; fewer where they would make more calls than a machine makes in a minute or two.
+    """
+    calls = sum(_means(workflow, "calls").values()) or float(simulate(workflow, runs=_RUNS_MIN).calls.mean())
+    most = round(_CALLS_MAX / max(1.0, calls))
+    return simulate(workflow, runs=min(runs, max(_RUNS_MIN, most)), seed=seed, told=told)
+
+
+def _fewer(asked: int, simulated: int) -> tuple[str, ...]:
+    if simulated == asked:
+        return ()
+    return (f"{simulated:,} runs are simulated and not {asked:,}, for each makes very many calls",)
 
 
 def _why(asked: Engine | None, reason: str | None, runs: int) -> str:
@@ -197,15 +216,19 @@ def _nodes(workflow: Workflow, simulated: Runs) -> tuple[Node, ...]:
                 path=plain_path(block),
                 scope=block.path,
                 model=block.model.name if isinstance(block, Call) else None,
-                calls=calls_of.get(block.path, 0.0),
+                calls=calls_of.get(block.path),
                 mean_usd=mean_of.get(block.path, 0.0),
                 share=mean_of.get(block.path, 0.0) / total if total else 0.0,
                 share_of_dearest=float(simulated.nodes[block.path][dearest].mean()) / of_dearest if of_dearest else 0.0,
-                worst_usd=worst_of.get(block.path),
+                worst_usd=_finite(worst_of[block.path]),
             )
             for block in leaves
         ]
     )
+
+
+def _finite(amount: float) -> float | None:
+    return None if math.isinf(amount) else amount
 
 
 def _means(workflow: Workflow, measure: Measure) -> Mapping[str, float]:
@@ -221,10 +244,3 @@ def _means(workflow: Workflow, measure: Measure) -> Mapping[str, float]:
 def _dearest(usd: Floats) -> Sequence[int]:
     count = max(1, round(len(usd) * DEAREST))
     return np.argpartition(usd, len(usd) - count)[-count:].tolist()  # type: ignore[no-any-return]  # The stubs say Any.
-
-
-def plain_path(block: Block) -> str:
-    """
-    A block's path as people write it, without the kinds of scopes.
-    """
-    return "/".join(part.partition(":")[2] for part in block.path.split("/"))

@@ -19,6 +19,7 @@ Transform: TypeAlias = NDArray[np.complex128]
 
 _NEAR = 1e-9  # Of a cell: what is so near to a point of the grid lies on it.
 _REMEMBERED = 2**23  # Cells of transforms of leaves, 64 MB.
+_DAMPING = 16.0  # What is left of what is above, 1e-7, is about as much as the rounding, which it makes larger.
 _AT_ONCE = 2_048  # Points of a transform that a polynomial is found at; its powers are to fit into the cache.
 
 
@@ -28,10 +29,13 @@ class Grid:
 
     Attributes:
         side: Where an amount between two points is put: on both so that the mean stays, or always down, or always up.
+        damped: What is above is left out, but for next to nothing. The functions are found on a smaller circle: there
+            what lies one length of the grid further counts ``exp(_DAMPING)`` times less.
     """
 
-    def __init__(self, *, step: float, cells: int, side: Side) -> None:
-        self.step, self.cells, self.side = step, cells, side
+    def __init__(self, *, step: float, cells: int, side: Side, damped: bool = False) -> None:
+        self.step, self.cells, self.side, self.damped = step, cells, side, damped
+        self._weights = np.exp(-_DAMPING / cells * np.arange(cells)) if damped else np.ones(cells)
         self.one: Transform = np.ones(cells // 2 + 1, dtype=np.complex128)
         self._leaves: dict[tuple[Chances, float], Transform] = {}
 
@@ -41,14 +45,21 @@ class Grid:
             return self.one
         found = self._leaves.get((table, price))
         if found is None:
-            masses = _on_grid(table, price / self.step, self.side)
-            if len(masses) > self.cells:
-                masses = np.append(masses, np.zeros(-len(masses) % self.cells)).reshape(-1, self.cells).sum(axis=0)
-            found = np.fft.rfft(masses, self.cells)
+            found = np.fft.rfft(self._masses(table, price / self.step), self.cells)
             if len(self._leaves) * self.cells > _REMEMBERED:
                 self._leaves.clear()
             self._leaves[table, price] = found
         return found
+
+    def _masses(self, table: Chances, cells_each: float) -> Floats:
+        if self.damped:
+            masses = _on_grid(table, cells_each, self.side, self.cells)
+            masses *= self._weights[: len(masses)]
+            return masses
+        masses = _on_grid(table, cells_each, self.side)
+        if len(masses) > self.cells:
+            masses = np.append(masses, np.zeros(-len(masses) % self.cells)).reshape(-1, self.cells).sum(axis=0)
+        return masses
 
     def times(self, first: Transform, second: Transform) -> Transform:
         if first is self.one:
@@ -76,7 +87,7 @@ class Grid:
         """
         The distribution itself.
         """
-        return np.maximum(np.fft.irfft(transform, self.cells), 0.0)
+        return np.maximum(np.fft.irfft(transform, self.cells), 0.0) / self._weights
 
 
 class RoundedMeans(Jets):
@@ -97,14 +108,14 @@ class RoundedMeans(Jets):
         return Jet(1.0, np.array([mean]), 0.0)
 
 
-def _on_grid(table: Chances, cells_each: float, side: Side) -> Floats:
+def _on_grid(table: Chances, cells_each: float, side: Side, cells: int | None = None) -> Floats:
     """
-    The masses of a count of which each one is so many cells wide.
+    The masses of a count of which each one is so many cells wide; in the first cells, where their number is given.
     """
-    ends = np.array([table.least, table.least + len(table.of) - 1]) * cells_each
-    needed = int(ends[1]) + 3
+    needed = int((table.least + len(table.of) - 1) * cells_each) + 3
     if len(table.of) <= needed:
-        return _one_by_one(table, cells_each, side, needed)
+        return _one_by_one(table, cells_each, side, needed if cells is None else min(needed, cells))
+    needed = needed if cells is None else min(needed, cells)
     below, below_sum = _sums(table)
     points = np.arange(-1, needed, dtype=np.float64)
     if side == "mean":
@@ -120,18 +131,20 @@ def _on_grid(table: Chances, cells_each: float, side: Side) -> Floats:
 
 def _one_by_one(table: Chances, cells_each: float, side: Side, needed: int) -> Floats:
     places = table.values * cells_each
+    inside = int(np.searchsorted(places, needed))  # Of the others nothing is put there.
+    places, of = places[:inside], table.of[:inside]
     if side == "up":
-        return _laid(np.ceil(places - _NEAR).astype(np.int64), table.of, needed)
+        return _laid(np.ceil(places - _NEAR).astype(np.int64), of, needed)
     cells = np.floor(places + _NEAR).astype(np.int64)
     if side == "down":
-        return _laid(cells, table.of, needed)
+        return _laid(cells, of, needed)
     above = places - cells
     above[above < _NEAR] = 0.0
-    return _laid(cells, table.of * (1 - above), needed) + _laid(cells + 1, table.of * above, needed)
+    return _laid(cells, of * (1 - above), needed) + _laid(cells + 1, of * above, needed)
 
 
 def _laid(cells: NDArray[np.int64], chances: Floats, needed: int) -> Floats:
-    return np.bincount(cells, chances, needed).astype(np.float64, copy=False)
+    return np.bincount(cells, chances, needed)[:needed].astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=256)

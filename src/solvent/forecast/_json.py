@@ -8,11 +8,10 @@ from typing import TypeAlias
 from msgspec.structs import asdict
 
 from solvent.forecast._diff import Change, Condition
-from solvent.forecast._forecast import Forecast, Spread
+from solvent.forecast._forecast import FIGURES, Forecast, Spread
 from solvent.forecast.limits import Limits
 
 SCHEMA_VERSION = 1
-_FIGURES = ("mean", "sd", "p50", "p90", "p95", "p99", "p999", "worst")
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -88,4 +87,4 @@ def changes_json(found: Mapping[str, Change], met: list[Condition]) -> dict[str,
 
 
 def _spread(spread: Spread) -> dict[str, Json]:
-    return {name: getattr(spread, name) for name in _FIGURES}
+    return {name: getattr(spread, name) for name in FIGURES}

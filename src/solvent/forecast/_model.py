@@ -352,3 +352,10 @@ def _with_parts(block: Block, change: Callable[[Block], Block]) -> Block:
             return replace(block, do=rebuilt(block.do, change))
         case Call() | Tool():
             return block
+
+
+def plain_path(block: Block) -> str:
+    """
+    A block's path as people write it, without the kinds of scopes.
+    """
+    return "/".join(part.partition(":")[2] for part in block.path.split("/"))

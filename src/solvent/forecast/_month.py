@@ -38,9 +38,11 @@ def month_of(volume: Volume, *, mean: float, sd: float) -> Month:
     A lognormal with the mean and the deviation of the bill, for a bill is not below nothing.
     """
     count = volume.runs_per_month
-    from_runs = math.sqrt(count) * sd * math.sqrt(1 + volume.uncertainty**2)
+    from_runs = math.sqrt(count) * sd
     from_volume = count * volume.uncertainty * mean
-    from_measuring = 0.0 if volume.measured_runs is None else count * sd / math.sqrt(volume.measured_runs)
+    # What is off in the mean counts for each run, so that of more runs than expected it is off by more.
+    counted = count * math.sqrt(1 + volume.uncertainty**2)
+    from_measuring = 0.0 if volume.measured_runs is None else counted * sd / math.sqrt(volume.measured_runs)
     bill = count * mean
     low = high = bill
     if bill:

@@ -10,11 +10,12 @@ from msgspec import Struct
 from solvent.forecast._chances import Floats
 from solvent.forecast._forecast import RUNS, Engine, Forecast, forecast
 from solvent.forecast._model import Workflow
-from solvent.forecast._tornado import Bar, tornado
+from solvent.forecast._tornado import BARS, Bar, tornado
 from solvent.forecast.coverage import Coverage, coverage
 from solvent.forecast.limits import Limits, derive
 from solvent.forecast.simulate import Rules, simulate
 
+TORNADO = 2**16  # As many runs as its figures take as long as.
 WITH_RULES = 2**14  # Runs that are simulated call by call, which takes longer.
 
 
@@ -77,7 +78,7 @@ def study(
         limit_usd=limit,
         coverage=coverage(workflow, limits),
         outcomes=_outcomes(workflow, limit, seed, told),
-        tornado=tornado(workflow),
+        tornado=tornado(workflow, seed=seed, told=lambda: told(TORNADO // (2 * BARS + 1)) if told else None),
     )
 
 

@@ -11,7 +11,21 @@ from msgspec.structs import replace
 
 from solvent.forecast._counts import ByClass, Count, Fixed, Lognormal, NegativeBinomial, OneOf
 from solvent.forecast._history import NotExact
-from solvent.forecast._model import Block, Branch, Call, Loop, Map, Model, Retry, Spawn, Tool, Workflow, every, rebuilt
+from solvent.forecast._model import (
+    Block,
+    Branch,
+    Call,
+    Loop,
+    Map,
+    Model,
+    Retry,
+    Spawn,
+    Tool,
+    Workflow,
+    every,
+    plain_path,
+    rebuilt,
+)
 from solvent.forecast.exact import exact, why_not
 from solvent.forecast.moments import moments
 from solvent.forecast.simulate import simulate
@@ -19,6 +33,7 @@ from solvent.forecast.simulate import simulate
 TIMES = (0.8, 1.2)
 SHARE = 0.99
 BARS = 9
+_OFTEN = 0.99  # What fails so often and has no cap is not made to fail always.
 _RUNS = 2**14
 _RUNS_TO_CHOOSE = 2**11
 _CELLS = 2**11  # Right to a tenth of a percent, and what is shown are whole percents.
@@ -44,24 +59,33 @@ class Bar(Struct, frozen=True, kw_only=True):
         return max(abs(self.low), abs(self.high))
 
 
-def tornado(workflow: Workflow, *, bars: int = BARS, seed: int = 0) -> tuple[Bar, ...]:
+def tornado(
+    workflow: Workflow, *, bars: int = BARS, seed: int = 0, told: Callable[[], None] = lambda: None
+) -> tuple[Bar, ...]:
     """
     The numbers that the p99 hangs on most, the first one most.
 
     Which are looked at is found by the mean and the deviation of the cost, which take a moment; then the p99 of these
     by the exact engine, or by a simulation with the same draws.
+
+    Args:
+        told: Called after each of these, ``2 * bars + 1`` times at most.
     """
     knobs = dict(_knobs(workflow))
     tail = _tail(workflow, seed)
     reach = {what: abs(_tail(change(workflow, max(TIMES)), seed) - tail) for what, change in knobs.items()}
     widest = sorted(knobs, key=lambda what: reach[what], reverse=True)[:bars]
     usual = _p99(workflow, seed)
+    told()
     if not usual:
         return ()
     found = []
     for what in widest:
-        low, high = (_p99(knobs[what](workflow, times), seed) / usual - 1 for times in TIMES)
-        found.append(Bar(what=what, low=low, high=high))
+        swing = []
+        for times in TIMES:
+            swing.append(_p99(knobs[what](workflow, times), seed) / usual - 1)
+            told()
+        found.append(Bar(what=what, low=swing[0], high=swing[1]))
     return tuple(sorted(found, key=lambda bar: bar.width, reverse=True))
 
 
@@ -93,7 +117,7 @@ def _knobs(workflow: Workflow) -> Iterator[tuple[str, Change]]:
     for name in workflow.inputs:
         yield name, _of_input(name)
     for block in every(workflow.graph):
-        path = block.path.replace("step:", "").replace("agent:", "").replace("branch:", "")
+        path = plain_path(block)
         for what, turned in _of_block(block):
             yield f"{what} of {path}", _at(block.path, turned)
 
@@ -139,13 +163,13 @@ def _of_block(block: Block) -> Iterator[tuple[str, Callable[[Block, float], Bloc
             yield "output", lambda one, times: replace(one, output=_more(block.output, times))
         case Tool(result=tuple() as result):
             yield "result", lambda one, times: replace(one, result=_more(result, times))
-        case Retry():
-            yield "failures", lambda one, times: replace(one, fail=_oftener(block.fail, times))
+        case Retry():  # What nothing else ends is to end still.
+            yield "failures", lambda one, times: replace(one, fail=_oftener(block.fail, times, capped=block.most))
         case Loop():  # That it ends is a fifth more likely, so that a loop which rarely ends stays one.
             yield "stopping", lambda one, times: replace(one, again=_stopping(block.again, times))
         case Map(over=tuple() as items):
             yield "items", lambda one, times: replace(one, over=_more(items, times))
-        case Spawn():
+        case Spawn(most=int()):
             yield "children", lambda one, times: replace(one, children=_more(block.children, times))
         case Branch(options=(option,)):
             chance = tuple([min(1.0, share) for share in option.chance])
@@ -159,8 +183,11 @@ def _of_block(block: Block) -> Iterator[tuple[str, Callable[[Block, float], Bloc
             return
 
 
-def _oftener(chances: tuple[tuple[float, ...], ...], times: float) -> tuple[tuple[float, ...], ...]:
-    return tuple([tuple([min(1.0, chance * times) for chance in of_class]) for of_class in chances])
+def _oftener(
+    chances: tuple[tuple[float, ...], ...], times: float, *, capped: int | None
+) -> tuple[tuple[float, ...], ...]:
+    most = _OFTEN if capped is None else 1.0
+    return tuple([tuple([min(max(most, chance), chance * times) for chance in of_class]) for of_class in chances])
 
 
 def _stopping(chances: tuple[tuple[float, ...], ...], times: float) -> tuple[tuple[float, ...], ...]:

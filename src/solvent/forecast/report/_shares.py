@@ -53,7 +53,7 @@ def _row(node: Node) -> Html:
         element("td", bars, class_="bars"),
         element("td", estimate(node.mean_usd), class_="n"),
         element("td", estimate(node.worst_usd), class_="n"),
-        element("td", number(node.calls) if node.model else "", class_="n"),
+        element("td", number(node.calls) if node.calls else "", class_="n"),
     )
 
 

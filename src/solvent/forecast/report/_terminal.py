@@ -81,7 +81,7 @@ def _nodes(forecast: Forecast, pen: Pen, width: int) -> list[str]:
     columns = [
         Column(title="where it goes", cells=[pen.plain(node.path) for node in nodes], is_name=True, room=24),
         Column(title="model", cells=[pen.plain(node.model or "") for node in nodes], is_name=True, room=8, least=3),
-        Column(title="calls", cells=[figures.count(node.calls) if node.model else "" for node in nodes], least=2),
+        Column(title="calls", cells=[figures.count(node.calls) if node.calls else "" for node in nodes], least=2),
         Column(title="mean", cells=[figures.usd(node.mean_usd) for node in nodes]),
         *_shares("of the mean", [node.share for node in nodes], bar, pen),
         *_shares("of dearest 1 %", [node.share_of_dearest for node in nodes], bar, pen),
