@@ -54,7 +54,7 @@ def accuracy_part(*, rounds: int) -> Part:
     research = figures["research"]
     goals.append(verdict("research: processor time", research["seconds"], " s", 0.5, most=True))
     goals.append(verdict("research: p50 to p99.9 off", research["quantiles"] * 100, " %", 0.1, most=True))
-    return Part(title=f"{CELLS:,} cells a class", lines=lines, figures=figures, goals=goals)
+    return Part(title=f"{CELLS:,} cells a grid", lines=lines, figures=figures, goals=goals)
 
 
 def certified_part(*, rounds: int) -> Part:

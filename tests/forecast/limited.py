@@ -58,7 +58,7 @@ def runs_of(count, **figures):
 
 def scope_of(count, **figures):
     ones = np.ones(count, np.int64)
-    names = ("usd", "usd_peak", "tokens", "tokens_peak", "calls", "rounds", "rounds_most")
+    names = ("usd", "usd_peak", "tokens", "tokens_peak", "calls", "retries", "rounds", "rounds_most")
     return ScopeRuns(**{**dict.fromkeys(names, ones), **figures})
 
 

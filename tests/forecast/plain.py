@@ -37,6 +37,7 @@ class Totals:
     usd_peak: float = 0.0
     tokens_peak: float = 0.0
     calls: int = 0
+    retries: int = 0
     rounds: int = 0
     rounds_most: int = 0
 
@@ -99,6 +100,7 @@ def priced(workflow: Workflow, plan: Plan) -> PlainRun:
                 totals.tokens_peak = max(totals.tokens_peak, totals.tokens + tokens_bound)
                 totals.tokens += step.reads + step.output
             totals.calls += is_call
+            totals.retries += is_call and repeats
     run.usd, run.tokens, run.peak_usd, run.peak_tokens = whole.usd, whole.tokens, whole.usd_peak, whole.tokens_peak
     run.seconds = math.fsum([_seconds(step) for step in plan.steps])
     _count_rounds(run, plan.steps)

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import reference
@@ -6,9 +7,14 @@ import small
 from enumerated import ONE
 
 from solvent.forecast._counts import Count, Lognormal
+from solvent.forecast._intervals import NO_SPENT
 from solvent.forecast._model import Compaction
+from solvent.forecast._series import in_turn
+from solvent.forecast._talk import Talk
 from solvent.forecast._weights import MEASURES
-from solvent.forecast.bounds import bounds
+from solvent.forecast.bounds import _Walk, bounds
+
+LOOSELY = Count(usual=Lognormal(p50=3, p95=6, most=12))
 
 # What is dearest for one call is not what makes the most of all, or not known to be: a bound and no more.
 LOOSE = ("growing, of two models, cached", "compaction", "compaction, cached by chance", "compaction that may not come")
@@ -99,3 +105,46 @@ def test_sums_of_a_long_history_end_its_growth():
     assert within.high is not None
     # Rounds of at most 50 tokens, each with a sum of at most 61 before it.
     assert within.high < 40 * (50 + 61)
+
+
+def _in_steps(of, talk, count):
+    spent = NO_SPENT
+    for _ in range(count):
+        more, talk = of(talk)
+        spent = spent.then(more)
+    return spent, talk
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("compaction", [None, Compaction(at=90, to=small.count(2, 7)), Compaction(at=9, to=(LOOSELY,))])
+@pytest.mark.parametrize("cached", [0.0, 0.6, 1.0])
+def test_many_rounds_spend_what_one_after_the_other_spends(measure, compaction, cached):
+    first = small.call("first", history=True, of=small.model(cached=cached, above=30))
+    again = small.retry(small.call("again", output=(0, 3), history=True), small.tool(result=(1, 4)), most=2)
+    loop = small.loop(first, again, small.branch((0.5, (small.tool("by chance", result=(2,)),))), grows=True)
+    walk = _Walk(small.workflow(loop), measure, 0, {})
+    for of in (partial(walk._round, loop), partial(walk._perhaps, loop)):
+        for count in (0, 1, 2, 3, 7, 50, 171):
+            expected, talk = _in_steps(of, Talk(compaction=compaction), count)
+            spent, after = in_turn(of, Talk(compaction=compaction), count)
+
+            assert after == talk
+            assert spent.all.low == pytest.approx(expected.all.low, rel=1e-12)
+            assert spent.all.high == pytest.approx(expected.all.high, rel=1e-12)
+            assert spent.highs == pytest.approx(expected.highs, rel=1e-12)
+
+
+def test_millions_of_rounds_are_not_walked():
+    walked = []
+    call = small.call(prompt=(1,), output=(10,), history=True, of=small.model(above=1_000))
+    loop = small.loop(call, most=4_000_000, grows=True)
+    walk = _Walk(small.workflow(loop), "input_tokens", 0, {})
+
+    def counted(talk):
+        walked.append(talk)
+        return walk._perhaps(loop, talk)
+
+    spent, _ = in_turn(counted, Talk(), 4_000_000)
+
+    assert spent.all.high == 4e6 + 10 * 4e6 * (4e6 - 1) / 2
+    assert len(walked) < 1_000

@@ -7,7 +7,7 @@ from enumerated import ONE, mean_of, sd_of, spends
 from hypothesis import given, settings
 from random_workflows import workflows
 
-from solvent.forecast._counts import Count, Lognormal
+from solvent.forecast._counts import Count, Fixed, Lognormal, NegativeBinomial, OneOf, Rare
 from solvent.forecast._weights import MEASURES
 from solvent.forecast.bounds import bounds
 from solvent.forecast.exact import NotExact, exact, why_not
@@ -83,7 +83,30 @@ def test_a_count_without_end_that_cannot_be_listed_is_said():
     endless = (Count(usual=Lognormal(p50=10_000, p95=1_000_000, most=None)),)
     call = small.Call(name="call", path="step:call", model=small.model(), prompt=endless, output=endless)
 
-    assert str(why_not(small.workflow(call))).startswith("max must be at most 4,194,304 to be listed")
+    reason = "a count through a p50 of 10,000 and a p95 of 1,000,000 has no max: it is too wide to be listed"
+    assert why_not(small.workflow(call)) == reason
+    with pytest.raises(NotExact):
+        moments(small.workflow(call))
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        (Count(usual=OneOf((1, 10**9), (0.5, 0.5))), "a count from 1 to 1,000,000,000 is too wide to be listed"),
+        (
+            Count(usual=Fixed(1), rare=Rare(share=0.1, least=5, most=10**10)),
+            "a count from 1 to 10,000,000,000 is too wide to be listed",
+        ),
+        (
+            Count(usual=NegativeBinomial(mean=5e6, size=2)),
+            "a count with a mean of 5,000,000 is too large to be listed",
+        ),
+    ],
+)
+def test_a_count_too_wide_for_any_memory_is_said(count, reason):
+    call = small.Call(name="call", path="step:call", model=small.model(), prompt=(count,), output=small.count(1))
+
+    assert why_not(small.workflow(call)) == reason
 
 
 @pytest.mark.parametrize("name", small.TOO_HARD)

@@ -18,7 +18,9 @@ from solvent.forecast._derived import DerivedLimit, lowered, rounded_up
 from solvent.forecast._limited import depth, figures, parallel, pattern_of
 from solvent.forecast._model import Degrade, Model, Rate, Volume, Wishes, every
 from solvent.forecast._month import month_of
-from solvent.forecast.limits import derive
+from solvent.forecast.bounds import bounds
+from solvent.forecast.limits import NoLimits, derive
+from solvent.forecast.report._limit_words import together
 from solvent.forecast.simulate import simulate
 from solvent.forecast.spec import read_workflow
 
@@ -111,7 +113,7 @@ def test_a_given_limit_of_dollars_stays_as_it_is_and_takes_its_part():
 def test_a_given_limit_that_ends_too_much_is_told():
     runs = runs_of(20_000, peak_usd=lognormal(20_000))
     limits = derive(one_call(wishes=Wishes(usd_nanodollars=3_000_000_000)), runs)
-    assert "the given limit of dollars ends 14 % of legitimate runs by itself" in limits.remarks
+    assert "the given limit of dollars ends 13.5 % of legitimate runs by itself" in limits.remarks
     assert limits.usd == 3
     assert limits.too_few is None
 
@@ -124,8 +126,10 @@ def test_only_legitimate_runs_count():
     assert limits.find("orchestration", "calls").amount == 7
     assert limits.runs == 3_000
     none = one_call(classes=(("easy", 0.75), ("hard", 0.25)), wishes=Wishes(legitimate=("hard",)))
-    with pytest.raises(ValueError, match="none of 10 runs is legitimate"):
+    with pytest.raises(NoLimits, match=r"none of 10 runs is legitimate, for 25 % are: hard\. To go on: --runs 792$"):
         derive(none, runs_of(10))
+    with pytest.raises(NoLimits, match=r"for 0 % are: hard\. To go on: name another class"):
+        derive(replace(none, classes=(("easy", 1.0), ("hard", 0.0))), runs_of(10))
 
 
 def test_an_output_without_a_max_has_no_limit_of_money_and_is_named(tmp_path):
@@ -135,8 +139,86 @@ def test_an_output_without_a_max_has_no_limit_of_money_and_is_named(tmp_path):
     assert {one.meter for one in limits.all}.isdisjoint(("usd", "tokens", "output_tokens"))
     assert "no limit of dollars or tokens: the output of step:ask has no max" in limits.remarks
 
-    workflow = replace(workflow, wishes=Wishes(usd_nanodollars=10**9))
-    assert derive(workflow, simulate(workflow, runs=500)).usd == 1
+
+@pytest.mark.parametrize("share", [0.4, 0.003])
+def test_a_given_limit_of_dollars_ends_each_run_with_a_call_without_a_bound(tmp_path, share):
+    text = f"""graph:
+      - branch: seldom
+        {100 * share:g}%: [{{call: open, model: big, prompt: 100, output: {{p50: 90, p95: 200, max: none}}}}]
+      - map: docs
+        over: {{mean: 3, max: 10}}
+        do: [{{call: read, model: big, prompt: 90, output: {{p50: 50, p95: 100, max: 1000}}}}]
+    """
+    workflow = replace(workflow_of(tmp_path, text), wishes=Wishes(usd_nanodollars=10**9))
+    runs = simulate(workflow, runs=2**12)
+    limits = derive(workflow, runs)
+    open_path = "step:open"
+    given_limit = limits.find("orchestration", "usd")
+    assert (given_limit.amount, given_limit.derived_from) == (10**9, "given")
+    assert given_limit.blocks == (runs.nodes[open_path] > 0).mean() == pytest.approx(share, abs=0.01)
+    assert given_limit.blocks <= limits.blocks <= share + 0.01
+    assert (
+        f"the given limit of dollars ends {100 * given_limit.blocks:.3g} % of legitimate runs by itself: no limit has "
+        f"room for a call without a bound; give the output of {open_path} a `max:`" in limits.remarks
+    )
+    assert f"no limit of tokens: the output of {open_path} has no max" in limits.remarks
+    blocked = simulate(workflow, runs=2**10, seed=1, rules=limits.rules()).blocked.mean()
+    assert blocked == pytest.approx(limits.blocks, abs=0.05)
+
+
+@pytest.mark.parametrize("amount", [2_000, 40_000_000])
+def test_limits_of_a_scope_are_within_the_given_one_and_end_no_further_runs(tmp_path, amount):
+    text = f"graph: [{{map: docs, over: {{mean: 3, min: 1, max: 10}}, do: [{CALL}]}}]"
+    workflow = replace(workflow_of(tmp_path, text), wishes=Wishes(usd_nanodollars=amount))
+    limits = derive(workflow, simulate(workflow, runs=2**12))
+    of_scope = limits.find("agent loop", "usd", "step:docs")
+    assert of_scope.amount <= amount
+    assert (of_scope.derived_from == "no more usd than run:* has") == (amount == 2_000)
+    assert limits.blocks == pytest.approx(limits.find("orchestration", "usd").blocks, abs=0.01)
+
+
+def test_a_given_limit_that_ends_all_runs_leaves_the_others_those_of_all_runs():
+    runs = runs_of(4_000, calls=np.arange(4_000) % 100)
+    limits = derive(one_call(wishes=Wishes(usd_nanodollars=10_000)), runs)
+    assert (limits.find("orchestration", "usd").amount, limits.blocks) == (10_000, 1)
+    assert limits.find("orchestration", "calls").amount == 99
+    assert "the given limit of dollars ends 100 % of legitimate runs by itself" in limits.remarks
+
+
+def test_the_runs_that_a_given_limit_leaves_may_be_too_few():
+    usd = np.where(np.arange(4_000) < 50, 1.0, 9.0)
+    limits = derive(one_call(wishes=Wishes(usd_nanodollars=3 * 10**9)), runs_of(4_000, peak_usd=usd))
+    assert limits.too_few.startswith("50 legitimate runs are too few for 1 %")
+
+
+def test_what_no_run_uses_has_no_limit_and_is_told():
+    none = np.zeros(500, np.int64)
+    runs = runs_of(500, peak_usd=none, peak_tokens=none, largest_bound_usd=0.0, largest_input_tokens=0)
+    limits = derive(one_call(volume=Volume(runs_per_month=10)), replace(runs, usd=none))
+    assert {(one.meter, one.amount) for one in limits.all} == {
+        ("calls", 1),
+        ("branches", 0),
+        ("depth", 1),
+        ("parallel", 1),
+    }
+    assert "no limit of dollars or tokens for a run: so small a one would forbid every call" in limits.remarks
+
+
+def test_a_call_may_cost_what_the_dearest_tool_does(tmp_path):
+    workflow = workflow_of(tmp_path, f"graph: [{CALL}, {{tool: search, cost: 0.25}}]")
+    assert derive(workflow, simulate(workflow, runs=500)).find("invocation", "usd").amount == 250_000_000
+
+
+def test_the_worst_case_is_asked_for_once(monkeypatch, tmp_path):
+    workflow, asked = workflow_of(tmp_path, f"graph: [{{map: docs, over: {{mean: 3, max: 9}}, do: [{CALL}]}}]"), []
+
+    def counted(*of):
+        asked.append(of)
+        return bounds(*of)
+
+    monkeypatch.setattr("solvent.forecast.limits.bounds", counted)
+    derive(workflow, simulate(workflow, runs=500))
+    assert len(asked) == 1
 
 
 def test_a_time_is_limited_where_each_call_says_how_long_it_takes(tmp_path):
@@ -176,6 +258,10 @@ def test_too_few_runs_are_told():
     limits = derive(one_call(), runs_of(150, calls=np.arange(150)))
     assert limits.find("orchestration", "calls").amount == 149
     assert limits.too_few.startswith("150 legitimate runs are too few for 1 %, which takes 198 or more")
+    assert together(limits) == (
+        "Together they end 0 % of the 150 legitimate runs that they are from, and maybe more of further ones; whether "
+        "at most 1 %, as was asked for, nobody knows."
+    )
 
 
 def test_a_month_is_limited_above_its_mean_with_room_for_a_run():
@@ -194,7 +280,7 @@ def test_a_month_that_no_limit_can_hold_is_told():
     volume = Volume(runs_per_month=10**9)
     limits = derive(one_call(volume=volume), runs_of(500))
     assert limits.find("platform", "usd") is None
-    assert "no limit of a month: it costs more than a limit can be, or nobody knows what" in limits.remarks
+    assert "no limit of a month: it costs nothing, or more than a limit can be, or nobody knows what" in limits.remarks
 
 
 def test_failed_attempts_that_seldom_help_are_capped_in_the_program(tmp_path):
@@ -244,6 +330,9 @@ def test_what_no_run_repeats_has_no_limit_of_retries():
     assert limits.find("orchestration", "branches").amount == 0
     found = derive(one_call(), runs_of(500, retries=np.full(500, 3))).find("orchestration", "retries")
     assert found.amount == 1  # Each is a call, and a run has one in this record.
+    limits = derive(one_call(), runs_of(500, retries=np.where(np.arange(500), 0, 1)))
+    assert limits.find("orchestration", "retries").amount == 0
+    assert not [one for one in limits.remarks if "retries" in one]
 
 
 def test_scopes_that_call_no_model_have_no_limits(tmp_path):

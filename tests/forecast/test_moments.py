@@ -69,3 +69,11 @@ def test_classes_scatter_by_what_is_between_them_too():
 
     assert known.mean == pytest.approx(15)
     assert known.variance == pytest.approx(0.75 * 0.25 * 20**2)
+
+
+def test_what_is_remembered_of_one_workflow_is_not_said_of_another():
+    for number in range(1, 50):
+        workflow = small.workflow(small.tool(cost=number))
+
+        assert [moments(workflow).mean for _ in range(2)] == [number / 1e9] * 2
+        assert moments(workflow, "tokens").mean == 0

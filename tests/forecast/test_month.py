@@ -32,6 +32,21 @@ def test_a_bill_of_nothing_is_nothing():
     assert (month.low_usd, month.mean_usd, month.high_usd) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("uncertainty", "measured"), [(0.0, 100), (0.5, 100), (0.5, None)])
+def test_the_parts_of_its_variance_are_those_of_the_law_of_total_variance(uncertainty, measured):
+    runs, mean, sd = 2_000, 0.3, 0.7
+    volume = Volume(runs_per_month=runs, uncertainty=uncertainty, measured_runs=measured)
+    month = month_of(volume, mean=mean, sd=sd)
+    # N runs, or give or take u of them, each around a mean that was measured in m runs.
+    random = np.random.default_rng(1)
+    count = runs * (1 + uncertainty * random.standard_normal(400_000))
+    measured_mean = mean + (0.0 if measured is None else sd / np.sqrt(measured)) * random.standard_normal(400_000)
+    bills = count * measured_mean + sd * np.sqrt(np.maximum(count, 0)) * random.standard_normal(400_000)
+    of_all = month.from_runs**2 + month.from_volume**2 + month.from_measuring**2
+    assert of_all == pytest.approx(bills.var(), rel=0.01)
+    assert month.from_runs == pytest.approx(sd * np.sqrt(runs))
+
+
 @pytest.mark.slow
 def test_the_interval_holds_19_of_20_months():
     random = np.random.default_rng(7)

@@ -5,20 +5,24 @@ workflow says enough about.
 
 import re
 from decimal import Decimal
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from limited import RESEARCH, one_call, runs_of, workflow_of
 from msgspec.structs import replace
+from random_workflows import workflows
 
 from solvent._limits import Limit, Scope, matches
 from solvent.forecast._limited import run_pattern
-from solvent.forecast._model import Degrade, Model, Rate, Wishes
+from solvent.forecast._model import Degrade, Model, Rate, Volume, Wishes
 from solvent.forecast._policy_text import policy_text
 from solvent.forecast.limits import derive
 from solvent.forecast.simulate import simulate
 from solvent.forecast.spec import read_workflow
+from solvent.policy import Policy
+from solvent.policy._cheapest import cheapest
 from solvent.policy._contradictions import contradictions
 from solvent.policy._coverage import holes
 from solvent.policy._read import read_policy
@@ -54,7 +58,16 @@ def bare(limit):
 
 
 def findings(policy):
-    return [one for one in contradictions(policy) if not one.is_note]
+    return [one for one in contradictions(policy, find_cheapest=_cheapest) if not one.is_note]
+
+
+def _cheapest(policy):
+    return _cheapest_of(tuple(policy.prices.items()))
+
+
+@cache
+def _cheapest_of(prices):
+    return cheapest(Policy(prices=dict(prices)))
 
 
 def test_a_policy_says_each_limit_as_it_was_derived(tmp_path):
@@ -163,6 +176,55 @@ def test_a_share_is_written_with_all_its_digits():
         workflow = one_call(wishes=Wishes(degrade=(Degrade(at=at, model="big", to="mid"),)))
         workflow = replace(workflow, models={**workflow.models, "mid": mid})
         assert f"{{at: {share}, from: big, to: mid}}" in policy_text(workflow, derive(workflow, runs_of(300)))
+
+
+@pytest.mark.slow
+@given(workflows())
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_workflow_has_a_policy_that_contradicts_itself(tmp_path, workflow):
+    policy, _, _ = written(workflow, tmp_path, runs=300)
+    assert [(one.kind, one.what) for one in findings(policy)] == []
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "[{tool: look, cost: 0.01, seconds: 2}]",
+        "[{tool: look}]",
+        "[{call: ask, model: free, prompt: 0, output: 0}]",
+        "[{tool: look, cost: 0.000000001}, {loop: again, again: 50%, max: 3, do: [{call: ask, model: free, "
+        "prompt: 0, output: 5}]}]",
+        "[{loop: turn, again: 50%, max: 3, do: [{tool: look, cost: 0.000000001}]}, {call: ask, model: big, "
+        "prompt: 10, output: 10}]",
+    ],
+)
+def test_what_costs_or_reads_nothing_has_a_policy_under_which_calls_can_be_made(tmp_path, graph):
+    path = tmp_path / "free.yaml"
+    path.write_text(
+        "workflow: free\nvolume: {runs_per_month: 10}\n"
+        f"models: {{free: {{input: 0, output: 0}}, big: {{input: 3.00, output: 15.00}}}}\ngraph: {graph}\n"
+    )
+    policy, text, _ = written(read_workflow(path), tmp_path)
+    assert findings(policy) == []
+    assert "longest prompt" not in text or "prompt: 10" in graph
+
+
+def test_what_all_limits_end_is_not_said_to_be_achieved_by_too_few_runs(tmp_path):
+    _, text, _ = written(workflow_of(tmp_path, WHOLE), tmp_path, runs=150)
+    head = " ".join(line.removeprefix("# ") for line in text.partition("\n\n")[0].splitlines())
+    assert "they may end" not in head
+    assert (
+        "Whether they end at most 1 % of legitimate runs (may_block) is not known: 150 legitimate runs are too few for "
+        "1 %, which takes 198 or more: the limits are the most that any of them came to. They end 0 % of 150 simulated "
+        "ones, and maybe more of further ones."
+    ) in head
+
+
+def test_a_comment_names_a_scope_as_a_program_does():
+    named = replace(one_call(volume=Volume(runs_per_month=9)), name="tür")
+    text = policy_text(named, derive(named, runs_of(300)))
+    assert 'of its runs by budget("tür", scope="team:t' in text
+    assert "\\u" not in text
 
 
 def test_small_outputs_are_not_below_what_outputs_are_cut_to(tmp_path):

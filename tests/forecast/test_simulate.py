@@ -220,7 +220,7 @@ def test_what_never_ends_is_told(read):
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, None])
 def test_items_go_to_the_worker_that_is_free_first(workers):
     random = np.random.default_rng(4)
-    counts = np.array([0, 1, 7, 2, 30, 0, 5, 12])
+    counts = np.array([0, 1, 7, 2, 30, 0, 5, 12] * 40)
     seconds = random.random(counts.sum())
     ends = np.cumsum(counts)
     expected = [side_by_side(seconds[end - n : end].tolist(), workers) for n, end in zip(counts, ends, strict=True)]
@@ -248,3 +248,13 @@ def test_even_draws_find_a_mean_sooner_than_plain_ones(read):
     means = [simulate(workflow, runs=2**10, seed=seed).usd.mean() for seed in range(20)]
     plain = simulate(workflow, runs=2**12, seed=99).usd.std() / 2**5
     assert np.std(means) < 0.2 * plain
+
+
+@pytest.mark.parametrize("tokens", [3, 9, 10, 11, 22])
+def test_a_count_that_is_always_the_same_in_one_class_is_so_there(tokens, tmp_path):
+    # exp(log(x)) is a little above x for these.
+    text = f"{{p50: {tokens}, p95: [{tokens}, {2 * tokens}], max: none}}"
+    file = tmp_path / "w.yaml"
+    file.write_text(spec(f"[{{call: c, model: m, prompt: {text}, output: {text}}}]", envelope="kind: {a: 50%, b: 50%}"))
+    runs = simulate(read_workflow(file), runs=200)
+    assert set(runs.tokens[runs.class_index == 0].tolist()) == {2 * tokens}

@@ -15,7 +15,7 @@ from solvent.forecast.simulate import Rules, simulate
 
 COUNTS = ("tokens", "input_tokens", "output_tokens", "calls", "retries", "branches")
 FIGURES = (*COUNTS, "usd", "seconds", "peak_usd", "peak_tokens")
-OF_SCOPES = ("usd", "usd_peak", "tokens", "tokens_peak", "calls", "rounds", "rounds_most")
+OF_SCOPES = ("usd", "usd_peak", "tokens", "tokens_peak", "calls", "retries", "rounds", "rounds_most")
 RUNS = 4  # Of two classes each has some.
 RULES = {"all at once": None, "step by step": Rules(usd=inf)}
 

@@ -2,19 +2,24 @@
 Caps that stand in the program itself, where a limit of a policy would come too late: of attempts, and of outputs.
 """
 
-from collections.abc import Iterator
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
-from solvent.forecast._chances import Floats, chances
-from solvent.forecast._counts import ByClass
+from solvent.forecast._chances import chances
+from solvent.forecast._counts import ByClass, Count, Lognormal, OneOf
 from solvent.forecast._limited import most_of
 from solvent.forecast._model import Call, Retry, Workflow, chance, every
 
 MIN_GAIN = 0.02  # An attempt that succeeds less often is not worth making.
 _ATTEMPTS = 1_000  # Nobody makes more.
+_ROUNDING = 1e-12
 CapKind: TypeAlias = Literal["attempts", "output_tokens"]
 
 
@@ -83,9 +88,46 @@ def _quantile(workflow: Workflow, count: ByClass, above: float) -> int:
     """
     The smallest number above which at most this share lies, over all classes.
     """
-    tables = [chances(one) for one in count]
-    most = max(table.least + len(table.of) for table in tables)
-    reached: Floats = np.zeros(most)
-    for table, share in zip(tables, workflow.shares, strict=True):
-        reached[table.least : table.least + len(table.of)] += share * table.of
-    return int(np.searchsorted(np.cumsum(reached), 1 - above))
+    reached = [_reached(one) for one in count]
+
+    def is_enough(number: int) -> bool:
+        return (
+            sum(share * of(number) for of, share in zip(reached, workflow.shares, strict=True)) >= 1 - above - _ROUNDING
+        )
+
+    high = 1
+    while not is_enough(high):
+        high *= 2
+    return bisect_left(range(high), True, key=is_enough)
+
+
+def _reached(count: Count) -> Callable[[int], float]:
+    """
+    The chance of at most so many.
+    """
+    usual, rare = _reached_usually(count), count.rare
+    if rare is None:
+        return usual
+
+    def reached(number: int) -> float:
+        of_rare = min(max(number + 1 - rare.least, 0) / (rare.most + 1 - rare.least), 1.0)
+        return (1 - rare.share) * usual(number) + rare.share * of_rare
+
+    return reached
+
+
+def _reached_usually(count: Count) -> Callable[[int], float]:
+    """
+    Without a table where there is a formula: the table may be too long to be listed.
+    """
+    usual = count.usual
+    if isinstance(usual, Lognormal) and usual.sigma > 0:
+        most = math.inf if usual.most is None else usual.most
+        normal = NormalDist(usual.mu, usual.sigma)
+        return lambda number: 1.0 if number >= most else normal.cdf(math.log(number)) if number else 0.0
+    if isinstance(usual, OneOf):
+        pairs = list(zip(usual.values, usual.chances, strict=True))
+        return lambda number: math.fsum(chance for value, chance in pairs if value <= number)
+    table = chances(replace(count, rare=None))
+    total = np.append(0.0, np.cumsum(table.of))
+    return lambda number: float(total[min(max(number + 1 - table.least, 0), len(table.of))])

@@ -50,20 +50,26 @@ class Chances(Struct, frozen=True, eq=False):
         return Chances(self.least, kept)
 
 
+class NotExact(ValueError):
+    """
+    The formulas do not reach so far; says why in a sentence.
+    """
+
+
 @lru_cache(maxsize=1_024)
 def chances(count: Count) -> Chances:
     """
     The table of a count.
 
     Raises:
-        ValueError: It goes on for too long to be listed.
+        NotExact: It goes on for too long to be listed.
     """
     usual = count.usual
     match usual:
         case Fixed():
             found = Chances(usual.value, np.ones(1))
         case OneOf():
-            table = np.zeros(usual.values[-1] - usual.values[0] + 1)
+            table = _empty(usual.values[0], usual.values[-1])
             table[np.array(usual.values) - usual.values[0]] = usual.chances
             found = Chances(usual.values[0], table / table.sum())
         case Lognormal():
@@ -74,10 +80,16 @@ def chances(count: Count) -> Chances:
         return found
     rare = count.rare
     least = min(found.least, rare.least)
-    table = np.zeros(max(found.least + len(found.of), rare.most + 1) - least)
+    table = _empty(least, max(found.least + len(found.of) - 1, rare.most))
     table[found.least - least :][: len(found.of)] += (1 - rare.share) * found.of
     table[rare.least - least : rare.most + 1 - least] += rare.share / (rare.most + 1 - rare.least)
     return Chances(least, table)
+
+
+def _empty(least: int, most: int) -> Floats:
+    if most - least >= _CELLS_MAX:
+        raise NotExact(f"a count from {least:,} to {most:,} is too wide to be listed")
+    return np.zeros(most - least + 1)
 
 
 def _lognormal(usual: Lognormal) -> Chances:
@@ -86,9 +98,12 @@ def _lognormal(usual: Lognormal) -> Chances:
         return Chances(at if usual.most is None else min(at, usual.most), np.ones(1))
     most = usual.most
     if most is None:
-        most = math.ceil(math.exp(usual.mu + 8 * usual.sigma))  # TAIL is at 7.9 standard deviations.
+        # TAIL is at 7.9 standard deviations; what is above the table's room is not listed, however far it goes.
+        most = math.ceil(math.exp(min(usual.mu + 8 * usual.sigma, math.log(2 * _CELLS_MAX))))
     if most > _CELLS_MAX:
-        raise ValueError(f"max must be at most {_CELLS_MAX:,} to be listed, got {most:,}")
+        ends = "has no max" if usual.most is None else f"has a max of {most:,}"
+        quantiles = f"a p50 of {usual.p50:,.10g} and a p95 of {usual.p95:,.10g}"
+        raise NotExact(f"a count through {quantiles} {ends}: it is too wide to be listed")
     above = np.log(np.arange(1, most, dtype=np.float64))
     above -= usual.mu
     above /= usual.sigma * math.sqrt(2)
@@ -107,6 +122,8 @@ def _negative_binomial(usual: NegativeBinomial) -> Chances:
     mean = usual.mean - usual.least
     if mean == 0:
         return Chances(usual.least, np.ones(1))
+    if mean > _CELLS_MAX:
+        raise NotExact(f"a count with a mean of {usual.mean:,.10g} is too large to be listed")
     terms, number, reached = [], 0, 0.0
     last = math.inf if usual.most is None else usual.most - usual.least
     log = -mean if math.isinf(usual.size) else usual.size * math.log(usual.size / (mean + usual.size))
@@ -119,7 +136,7 @@ def _negative_binomial(usual: NegativeBinomial) -> Chances:
         else:
             log += math.log(mean / (mean + usual.size) * (usual.size + number - 1) / number)
         if usual.most is None and number > _CELLS_MAX:
-            raise ValueError("max must be given for a count that scatters so widely")
+            raise NotExact(f"a count with a mean of {usual.mean:g} has no max, and scatters too widely to be listed")
         if usual.most is None and number > mean and terms[-1] < TAIL * 1e-3:
             break
     terms.append(max(0.0, 1 - math.fsum(terms)))

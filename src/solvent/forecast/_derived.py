@@ -23,7 +23,7 @@ from solvent.forecast._limited import (
     scope_name,
     unbounded,
 )
-from solvent.forecast._model import Call, Workflow, every
+from solvent.forecast._model import Call, Tool, Workflow, every
 from solvent.forecast._month import month_of
 from solvent.forecast.simulate import Runs
 from solvent.policy._outranked import Placed, outranking
@@ -82,7 +82,7 @@ def others(workflow: Workflow, runs: Runs) -> list[DerivedLimit]:
     Limits that ended none of the runs: those of a single call, at the largest of them all, and those that follow from
     the graph, which lets no run pass them.
     """
-    run, given = run_pattern(workflow), workflow.wishes.usd_nanodollars
+    run = run_pattern(workflow)
     found: list[tuple[Layer, str, Meter, int | None, str]] = [
         ("orchestration", run, "depth", depth(workflow), "longest path of the graph"),
         ("orchestration", run, "parallel", parallel(workflow), "most calls at once in the graph"),
@@ -92,10 +92,8 @@ def others(workflow: Workflow, runs: Runs) -> list[DerivedLimit]:
     read = math.ceil(runs.largest_input_tokens * workflow.wishes.input_bound)
     found.append(("invocation", "call", "input_tokens", rounded_up(read), "bound of the longest prompt of all runs"))
     if not unbounded(workflow):
-        dearest = nanodollars(workflow, np.array([runs.largest_bound_usd]), 1)[0]
+        dearest = max(nanodollars(workflow, np.array([runs.largest_bound_usd]), 1)[0], _dearest_tool(workflow))
         found.append(("invocation", "call", "usd", rounded_up(dearest), "bound of the dearest call of all runs"))
-    elif given is not None:
-        found.append(("orchestration", run, "usd", given, GIVEN))
     of_graph = ("depth", "parallel", "output_tokens")
     return [
         DerivedLimit(
@@ -110,6 +108,13 @@ def others(workflow: Workflow, runs: Runs) -> list[DerivedLimit]:
         for layer, pattern, meter, amount, what in found
         if amount is not None and amount <= AMOUNT_MAX
     ]
+
+
+def _dearest_tool(workflow: Workflow) -> int:
+    """
+    Nanodollars. What a tool costs is booked as a call, and held against the limits of one.
+    """
+    return max([one.cost_nanodollars for one in every(workflow.graph) if isinstance(one, Tool)], default=0)
 
 
 def _largest_output(workflow: Workflow) -> int | None:
@@ -163,10 +168,14 @@ def lowered(limits: Sequence[DerivedLimit]) -> list[DerivedLimit]:
         if not any(smaller):
             break
         found = [
-            limit if other is None else replace(limit, amount=other[1].amount, sure_amount=other[1].amount)
-            for limit, other in zip(found, smaller, strict=True)
+            limit if other is None else _lowered_to(limit, *other) for limit, other in zip(found, smaller, strict=True)
         ]
     return found
+
+
+def _lowered_to(limit: DerivedLimit, pattern: str, other: Limit) -> DerivedLimit:
+    why = f"no more {other.meter} than {pattern} has"
+    return replace(limit, amount=other.amount, sure_amount=other.amount, derived_from=why)
 
 
 def _with_all_runs(limit: DerivedLimit) -> Iterator[Placed]:

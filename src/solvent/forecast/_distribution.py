@@ -11,6 +11,7 @@ from msgspec import Struct
 from solvent.forecast._chances import Floats
 
 _ROUNDING = 1e-12
+_UNSURE = 1e-7  # So much may be reached more, or less, than is found.
 FINE = 16  # What a grid tells well is a sixteenth of all of it, or more.
 _EDGE = 1e-6  # Of a step: so far before a point a jump to it begins.
 
@@ -97,7 +98,11 @@ class Distribution(Struct, frozen=True, eq=False, kw_only=True):
         if self.jumps:
             at = int(np.searchsorted(self.reached_there, share * (1 - _ROUNDING)))
             return float(self.points[min(at, len(self.points) - 1)])
-        found = float(np.interp(share, self.reached_there, self.points))
+        # Where nothing lies between cheap runs and dear ones, the last of the cheap ones, whatever the rounding says.
+        found = float(np.interp(share - _UNSURE if share < 1 else 1.0, self.reached_there, self.points))
+        grid = self.grid_at(found)
+        if grid.jumps:
+            found = grid.step * round(found / grid.step)
         return min(max(found, self.least), self.most)
 
     def quantile_is_sure(self, share: float) -> bool:

@@ -190,7 +190,11 @@ def _spread(workflow: Workflow, measure: Measure, found: Distribution | None, si
     worst = bounds(workflow, measure).high
     if found is None:
         return _of_runs(simulated, worst)
-    quantiles = {name: found.quantile(share) for name, share in QUANTILES.items()}
+    of_runs = _of_runs(simulated, worst)  # For what the grids of the exact engine are too coarse to tell.
+    quantiles = {
+        name: found.quantile(share) if found.quantile_is_sure(share) else getattr(of_runs, name)
+        for name, share in QUANTILES.items()
+    }
     exactly = moments(workflow, measure)
     return Spread(mean=exactly.mean, sd=exactly.variance**0.5, **quantiles, worst=worst, engine="exact")
 
@@ -220,7 +224,7 @@ def _nodes(workflow: Workflow, simulated: Runs) -> tuple[Node, ...]:
                 mean_usd=mean_of.get(block.path, 0.0),
                 share=mean_of.get(block.path, 0.0) / total if total else 0.0,
                 share_of_dearest=float(simulated.nodes[block.path][dearest].mean()) / of_dearest if of_dearest else 0.0,
-                worst_usd=_finite(worst_of[block.path]),
+                worst_usd=_finite(worst_of.get(block.path, 0.0)),
             )
             for block in leaves
         ]

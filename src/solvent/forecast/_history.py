@@ -9,20 +9,16 @@ from typing import TypeAlias
 import numpy as np
 from msgspec import Struct
 
-from solvent.forecast._chances import Chances, chances
+from solvent.forecast._chances import Chances, NotExact, chances
 from solvent.forecast._model import Block, Branch, Call, Loop, Retry, Tool, chance, parts_of
 from solvent.forecast._weights import Measure, Weight, weights
+
+__all__ = ["Growth", "NotExact", "Price", "State", "in_band", "is_part", "members", "tally"]
 
 Price: TypeAlias = tuple[str, float]  # The path that pays, and what it pays for each one.
 
 ROUNDS_MAX = 20_000
 _LEFT = 1e-16  # Where nothing caps rounds or attempts, those are left out that are less likely.
-
-
-class NotExact(ValueError):
-    """
-    The formulas do not reach so far; says why in a sentence.
-    """
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -192,10 +188,13 @@ def tally(name: str, again: tuple[float, ...], most: int | None) -> Chances:
     return Chances(1, np.array(ended))
 
 
-def in_band(prompt: Chances, rates: Sequence[Weight]) -> list[tuple[float, Weight, Chances]]:
+@lru_cache(maxsize=1_024)
+def in_band(prompt: Chances, rates: tuple[Weight, ...]) -> tuple[tuple[float, Weight, Chances], ...]:
     """
     The prompts that pay each rate: how likely they are, and which they are.
     """
+    if len(rates) == 1:
+        return ((1.0, rates[0], prompt),)
     found = []
     for at, rate in enumerate(rates):
         first = max(rate.above + 1 - prompt.least, 0) if at else 0
@@ -203,4 +202,4 @@ def in_band(prompt: Chances, rates: Sequence[Weight]) -> list[tuple[float, Weigh
         part = prompt.of[first:end]
         if (share := float(part.sum())) > 0:
             found.append((share, rate, Chances(prompt.least + first, part / share)))
-    return found
+    return tuple(found)

@@ -21,6 +21,15 @@ class Interval(Struct, frozen=True):
         """
         return Interval(product(self.low, other.low), product(self.high, other.high))
 
+    def until(self, other: "Interval") -> "Interval":
+        """
+        By how much each of its ends is moved.
+        """
+        return Interval(_difference(self.low, other.low), _difference(self.high, other.high))
+
+    def moved(self, by: "Interval", times: int) -> "Interval":
+        return Interval(self.low + times * by.low, self.high + times * by.high)
+
     def or_else(self, other: "Interval") -> "Interval":
         return Interval(min(self.low, other.low), max(self.high, other.high))
 
@@ -51,6 +60,10 @@ class Spent(Struct, frozen=True):
 
 
 NO_SPENT = Spent(NOTHING, {})
+
+
+def _difference(first: float, second: float) -> float:
+    return 0.0 if first == second else second - first  # Both may be infinite.
 
 
 def product(first: float, second: float) -> float:

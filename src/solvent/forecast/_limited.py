@@ -204,8 +204,10 @@ def _of_run(workflow: Workflow, runs: Runs) -> Iterator[Figure]:
     def figure(meter: Meter, of: Floats, what: str) -> Figure:
         return Figure(layer="orchestration", pattern=pattern, path="", meter=meter, of=of, what=what)
 
-    if not unbounded(workflow):
+    is_bounded = not unbounded(workflow)
+    if is_bounded or workflow.wishes.usd_nanodollars is not None:
         yield figure("usd", nanodollars(workflow, runs.peak_usd, runs.calls), "peak of spent + bound")
+    if is_bounded:
         yield figure("tokens", np.ceil(runs.peak_tokens), "peak of used + bound")
     yield figure("calls", np.asarray(runs.calls, np.float64), "calls, each attempt")
     if np.any(runs.retries):  # SDKs ask again by themselves, which a limit of 0 would forbid.
@@ -227,6 +229,8 @@ def _of_scope(workflow: Workflow, block: Loop | Map | Spawn, runs: Runs) -> Iter
         yield figure("usd", nanodollars(workflow, scope.usd_peak, scope.calls), "peak of spent + bound in it")
         yield figure("tokens", np.ceil(scope.tokens_peak), "peak of used + bound in it")
     yield figure("calls", np.asarray(scope.calls, np.float64), "calls in it, each attempt")
+    if np.any(scope.retries):
+        yield figure("retries", np.asarray(scope.retries, np.float64), "calls in it that repeat a failed one")
     if isinstance(block, Map):
         yield figure("branches", np.asarray(scope.rounds, np.float64), "items of it")
 

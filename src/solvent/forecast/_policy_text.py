@@ -16,11 +16,12 @@ from solvent.forecast._caps import Cap
 from solvent.forecast._derived import GIVEN, DerivedLimit
 from solvent.forecast._limited import Layer
 from solvent.forecast._model import Model, Workflow
+from solvent.forecast._refused import own_prices
 from solvent.forecast.limits import Limits
 from solvent.policy import SHRINK_TOKENS_MIN
 from solvent.policy._fallback import Fallback, check_step
 from solvent.policy._words import written
-from solvent.prices import Prices, UserPrice
+from solvent.prices import Prices
 
 _PLAIN = re.compile(r"[A-Za-z_][\w.-]*(?:[:/][A-Za-z_][\w.%-]*)*\*?", re.ASCII)  # Means itself in all of YAML.
 _WIDTH = 120
@@ -33,25 +34,35 @@ def policy_text(workflow: Workflow, limits: Limits) -> str:
     """
     A whole policy with the limits of a workflow, each with a comment that says what it is derived from.
     """
-    prices = Prices.load(dict(_own_prices(workflow)))
+    prices = Prices.load(dict(own_prices(workflow)))
     lines = [*_head(workflow, limits), "", "budgets:", *_budgets(workflow, limits), *_call(limits)]
     lines += [*_fallback(workflow, prices), *_prices(workflow)]
     return "\n".join(lines) + "\n"
 
 
 def _head(workflow: Workflow, limits: Limits) -> Iterator[str]:
-    low, high = limits.blocks_interval
     yield from _said(f"Limits of {workflow.name}, derived from {workflow.source or 'its workflow file'}.")
-    yield from _said(
-        f"Together they may end {_percent(limits.may_block)} of legitimate runs (may_block). They end "
-        f"{_percent(limits.blocks)} of {limits.runs:,} simulated ones, and of all of them {_percent(low)} to "
-        f"{_percent(high)}, in 95 of 100 cases."
-    )
-    for sentence in [*([] if limits.too_few is None else [limits.too_few]), *limits.remarks]:
+    yield from _said(_together(limits))
+    for sentence in limits.remarks:
         yield from _said(f"{sentence[:1].upper()}{sentence[1:]}.")
     for cap in limits.caps:
         if cap.kind == "attempts" or cap.declared is None:  # That a reply could be shorter is no reason to cut it.
             yield from _said(_of_cap(cap))
+
+
+def _together(limits: Limits) -> str:
+    if limits.too_few is not None:
+        return (
+            f"Whether they end at most {_percent(limits.may_block)} of legitimate runs (may_block) is not known: "
+            f"{limits.too_few}. They end {_percent(limits.blocks)} of {limits.runs:,} simulated ones, and maybe more "
+            "of further ones."
+        )
+    low, high = limits.blocks_interval
+    return (
+        f"Together they may end {_percent(limits.may_block)} of legitimate runs (may_block). They end "
+        f"{_percent(limits.blocks)} of {limits.runs:,} simulated ones, and of all of them {_percent(low)} to "
+        f"{_percent(high)}, in 95 of 100 cases."
+    )
 
 
 def _of_cap(cap: Cap) -> str:
@@ -72,7 +83,7 @@ def _budgets(workflow: Workflow, limits: Limits) -> Iterator[str]:
     for path in dict.fromkeys(one.path for one in scopes):
         yield from _entry([one for one in scopes if one.path == path], f"all that is in {path}")
     for one in _of_layer(limits, "platform"):
-        yield from _entry([one], f"of its runs by budget({name}, scope={json.dumps(one.pattern)})")
+        yield from _entry([one], f"of its runs by budget({name}, scope={json.dumps(one.pattern, ensure_ascii=False)})")
 
 
 def _entry(limits: Sequence[DerivedLimit], what: str) -> Iterator[str]:
@@ -101,7 +112,7 @@ def _setting(limit: DerivedLimit) -> str:
 def _why(limit: DerivedLimit) -> str:
     if not limit.can_block:
         return f"{limit.derived_from}; no run can pass it"
-    if limit.layer == "platform":
+    if limit.layer in ("platform", "invocation"):
         return limit.derived_from
     ends = f"ends {_percent(limit.blocks)} of runs by itself" if limit.blocks else "ended none of the runs by itself"
     sure = ""
@@ -111,7 +122,7 @@ def _why(limit: DerivedLimit) -> str:
 
 
 def _fallback(workflow: Workflow, prices: Prices) -> Iterator[str]:
-    own = dict(_own_prices(workflow))
+    own = dict(own_prices(workflow))
     lines = []
     for step in workflow.wishes.degrade:
         model, to = (_named(workflow.models[name]) for name in (step.model, step.to))
@@ -132,7 +143,7 @@ def _fallback(workflow: Workflow, prices: Prices) -> Iterator[str]:
 
 
 def _prices(workflow: Workflow) -> Iterator[str]:
-    found = list(_own_prices(workflow))
+    found = list(own_prices(workflow))
     if found:
         yield _line("prices:", "of the workflow, in USD for a million tokens")
     for name, price in found:
@@ -140,18 +151,6 @@ def _prices(workflow: Workflow) -> Iterator[str]:
         texts = [f"{rate}: {exact_dollars(getattr(price, rate) * 1_000)}" for rate in rates]
         short = [re.sub(r"(\.\d\d\d*?)0+$", r"\1", text) for text in texts]
         yield f"  {_quoted(name)}: {{{', '.join(short)}}}"
-
-
-def _own_prices(workflow: Workflow) -> Iterator[tuple[str, UserPrice]]:
-    """
-    Of the models that the workflow prices itself; where a price hangs on the size of the input, the dearest.
-    """
-    for model in workflow.models.values():
-        if not model.billed_as:
-            yield model.name, UserPrice(**{name: max(getattr(rate, name) for rate in model.rates) for name in _RATES})
-
-
-_RATES = ("input", "output", "cache_read", "cache_write")
 
 
 def _named(model: Model) -> str:

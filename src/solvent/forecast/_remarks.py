@@ -25,9 +25,7 @@ def _windows(workflow: Workflow) -> Iterator[str]:
         if not isinstance(loop, Loop) or not loop.grows or loop.compaction is not None or loop.most is None:
             continue
         added = added_by_round(loop.do)
-        for call in members(loop.do):
-            if not isinstance(call, Call) or not call.history:
-                continue
+        for call in [one for one in members(loop.do) if isinstance(one, Call) and one.history]:
             window, prompt = call.model.window, most_of(call.prompt)
             if window is None or prompt is None or added is None:
                 continue

@@ -43,6 +43,16 @@ class Talk(Struct, frozen=True, kw_only=True):
         history = Interval(self.history.low, math.inf)
         return replace(self, history=history, new=history)
 
+    def moved(self, tokens: tuple[Interval, Interval], times: int) -> "Talk":
+        """
+        With so many more in the history, and among the new ones, so many times.
+        """
+        of_history, of_new = tokens
+        return replace(self, history=self.history.moved(of_history, times), new=self.new.moved(of_new, times))
+
+    def until(self, later: "Talk") -> tuple[Interval, Interval]:
+        return self.history.until(later.history), self.new.until(later.new)
+
     def or_else(self, other: "Talk") -> "Talk":
         return replace(
             self,

@@ -26,7 +26,7 @@ from solvent.forecast._model import (
     plain_path,
     rebuilt,
 )
-from solvent.forecast.exact import exact, why_not
+from solvent.forecast.exact import exact
 from solvent.forecast.moments import moments
 from solvent.forecast.simulate import simulate
 
@@ -102,9 +102,10 @@ def _tail(workflow: Workflow, seed: int) -> float:
 
 
 def _p99(workflow: Workflow, seed: int) -> float:
-    if why_not(workflow, "usd") is None:
-        return exact(workflow, "usd", cells=_CELLS).quantile(SHARE)
-    return float(np.quantile(simulate(workflow, runs=_RUNS, seed=seed).usd, SHARE))
+    try:
+        return exact(workflow, "usd", cells=_CELLS, shares=(SHARE,)).quantile(SHARE)
+    except NotExact:
+        return float(np.quantile(simulate(workflow, runs=_RUNS, seed=seed).usd, SHARE))
 
 
 def _knobs(workflow: Workflow) -> Iterator[tuple[str, Change]]:

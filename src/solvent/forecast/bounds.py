@@ -25,6 +25,7 @@ from solvent.forecast._model import (
     Workflow,
     items_of,
 )
+from solvent.forecast._series import in_turn
 from solvent.forecast._talk import Reading, Talk, cost
 from solvent.forecast._weights import Measure, tool_weight
 
@@ -164,21 +165,24 @@ class _Walk:
             return self._so_often(block.name, Interval(sure, most), self.alone(block.do)), None
         if most == math.inf:
             return self._endless(block, talk, sure)
-        spent = NO_SPENT
-        for number in range(int(most)):
-            more, after = self.all(block.do, talk)
-            optional = number >= sure
-            spent = spent.then(one_of([more, NO_SPENT]) if optional else more)
-            talk = talk.or_else(after) if optional and after is not None else after
-            assert talk is not None
-        return spent, talk
+        spent, talk = in_turn(lambda before: self._round(block, before), talk, int(sure))
+        more, talk = in_turn(lambda before: self._perhaps(block, before), talk, int(most) - int(sure))
+        return spent.then(more), talk
+
+    def _round(self, block: Loop | Retry, talk: Talk) -> tuple[Spent, Talk]:
+        spent, after = self.all(block.do, talk)
+        assert after is not None
+        return spent, after
+
+    def _perhaps(self, block: Loop | Retry, talk: Talk) -> tuple[Spent, Talk]:
+        spent, after = self._round(block, talk)
+        return one_of([spent, NO_SPENT]), talk.or_else(after)
 
     def _endless(self, block: Loop | Retry, talk: Talk, sure: float) -> tuple[Spent, Talk]:
         """
         Without a cap what is added has no end, and so has what is spent, if anything is.
         """
-        spent, after = self.all(block.do, talk)
-        assert after is not None
+        spent, after = self._round(block, talk)
         if after.history.high > talk.history.high:
             after = after.endless()
         return self._so_often(block.name, Interval(sure, math.inf), spent), after

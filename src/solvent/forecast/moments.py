@@ -11,6 +11,7 @@ from solvent.forecast._algebras import Jet, Jets
 from solvent.forecast._compose import Composer
 from solvent.forecast._history import NotExact
 from solvent.forecast._model import Call, Tool, Workflow, every
+from solvent.forecast._remembered import remembered
 from solvent.forecast._shared_inputs import joined
 from solvent.forecast._weights import Measure
 
@@ -52,7 +53,8 @@ def moments(workflow: Workflow, measure: Measure = "usd") -> Moments:
     return Moments(mean=mean, variance=variance, nodes=nodes)
 
 
-def moments_by_class(workflow: Workflow, measure: Measure = "usd") -> tuple[Moments, ...]:
+@remembered
+def moments_by_class(workflow: Workflow, measure: Measure) -> tuple[Moments, ...]:
     """
     Those of the runs of each class.
 

@@ -10,6 +10,8 @@ from solvent.forecast._counts import Z95, ByClass, Count, Fixed, Lognormal
 from solvent.forecast._model import Paced, Percents, Quantiles, Seconds
 
 Ints = NDArray[np.intp]
+
+_NEAR = 1e-12
 Value = float | Floats  # One for all places, or one each.
 
 _TABLE_MAX = 2**16  # The most that a lognormal count may be for it to be drawn by a table.
@@ -131,7 +133,9 @@ def _normal(counts: ByClass) -> tuple[Value, Value, Value] | None:
     if len(usual) < len(counts):
         return None
     most = [np.inf if count.most is None else float(count.most) for count in usual]
-    return alike([count.mu for count in usual]), alike([count.sigma for count in usual]), alike(most)
+    # The exponential of a logarithm may be a little above the number, which is then rounded up.
+    middle = [count.mu if count.sigma else count.mu - _NEAR for count in usual]
+    return alike(middle), alike([count.sigma for count in usual]), alike(most)
 
 
 def _lognormal(normal: Floats, lanes: Lanes, mu: Value, sigma: Value, most: Value) -> Floats:

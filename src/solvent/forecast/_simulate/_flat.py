@@ -21,7 +21,7 @@ from solvent.forecast._simulate._sites import (
     SpawnSite,
     ToolSite,
 )
-from solvent.forecast._simulate._spent import Groups, Spent, in_pieces
+from solvent.forecast._simulate._spent import Groups, Spent, in_pieces, plus
 from solvent.forecast._simulate._turns import children_of, items_of, rounds_of
 from solvent.forecast._simulate._walk import Walk
 
@@ -72,7 +72,7 @@ class Flat:
         most, price, spent = site.output.most(lanes), site.price, Spent()
         bound = price.bound_tokens(reads, again)
         spent.usd, spent.usd_peak = usd, price.bound_usd(bound, most)
-        spent.tokens, spent.tokens_peak = reads + output, bound + most
+        spent.tokens, spent.tokens_peak = reads + output, plus(bound, most)
         spent.input, spent.calls = reads, 1.0
         spent.seconds = seconds(site.seconds, self._chunk, len(lanes), output)
         self.notes.cost(site.path, lanes, usd)
@@ -115,6 +115,7 @@ class Flat:
             lanes, left = lanes.at(failed), failed if left is None else left[failed]
             again = self.all_of(site.do, lanes)
             again.retries = again.calls.copy() if isinstance(again.calls, np.ndarray) else again.calls
+            again.scopes = [entry._replace(retries=entry.calls) for entry in again.scopes]
             spent.then_at(left, again, count)
             attempt += 1
 
@@ -164,7 +165,7 @@ class Flat:
             before.append(added)
             drawn.append(tokens)
             added = added + tokens
-        history = groups.before_in(np.broadcast_to(added, groups.total))
+        history = groups.before_in(added)
         talking = [number for number, inner in enumerate(site.do) if isinstance(inner, CallSite) and inner.history]
         spent, sent = Spent(), np.zeros(groups.total)
         if talking:
@@ -172,11 +173,11 @@ class Flat:
             sent[groups.starts] = 0
         for number, inner in enumerate(site.do):
             if isinstance(inner, CallSite) and inner.history:
-                prompt = inner.prompt.draw(chunk, lanes)
-                again = sent + groups.repeat(prompt)
+                prompt = groups.repeat(inner.prompt.draw(chunk, lanes))
+                again = sent + prompt
                 again[groups.starts] = sent[groups.starts]
                 sent = history + before[number]
-                reads = sent + groups.repeat(prompt)
+                reads = sent + prompt
                 spent.then(self._again(inner, places, reads, again, drawn[number]))
             else:
                 self._add(inner, places, spent)

@@ -34,7 +34,9 @@ class Price:
         The cost of calls that pay the price of input for all that they read.
         """
         size = self._size(reads)
-        return reads * _at(self._input, size) + output * _at(self._output, size)
+        usd = reads * _at(self._input, size)
+        usd += output * _at(self._output, size)
+        return usd
 
     def usd_of_history(self, reads: Value, again: Value, output: Value, found: Value) -> Value:
         """
@@ -68,7 +70,9 @@ class Price:
             bound: Tokens of input that are set aside.
         """
         size = self._size(bound)
-        return bound * _at(self._dearest, size) + output_most * _at(self._output, size)
+        usd = bound * _at(self._dearest, size)
+        usd += output_most * _at(self._output, size)
+        return usd
 
     def _size(self, reads: Value) -> Ints | None:
         """

@@ -53,13 +53,14 @@ def _scope(entry: Entry | None, rounds: Floats, rounds_most: Floats) -> ScopeRun
         groups = Groups(np.bincount(entry.lane, minlength=count))
         spent.usd, spent.usd_peak = groups.sum(entry.usd), groups.peak(entry.usd, entry.usd_peak)
         spent.tokens, spent.tokens_peak = groups.sum(entry.tokens), groups.peak(entry.tokens, entry.tokens_peak)
-        spent.calls = groups.sum(entry.calls)
+        spent.calls, spent.retries = groups.sum(entry.calls), groups.sum(entry.retries)
     return ScopeRuns(
         usd=_each(spent.usd, count),
         usd_peak=_each(spent.usd_peak, count),
         tokens=_whole(spent.tokens, count),
         tokens_peak=_each(spent.tokens_peak, count),
         calls=_whole(spent.calls, count),
+        retries=_whole(spent.retries, count),
         rounds=rounds.astype(np.int64),
         rounds_most=rounds_most.astype(np.int64),
     )

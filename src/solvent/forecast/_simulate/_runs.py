@@ -67,6 +67,7 @@ class ScopeRuns(Struct, frozen=True, kw_only=True, eq=False):
     tokens: NDArray[np.int64]
     tokens_peak: Floats
     calls: NDArray[np.int64]
+    retries: NDArray[np.int64]
     rounds: NDArray[np.int64]
     rounds_most: NDArray[np.int64]
 

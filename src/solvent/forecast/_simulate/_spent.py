@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     tokens: Value
     tokens_peak: Value
     calls: Value
+    retries: Value
 
 
 class Spent:
@@ -94,13 +95,18 @@ class Spent:
         """
         Keep what was spent until now, at each of ``count`` places, as what a scope spent.
         """
-        held = [_copy(value) for value in (self.usd, self.usd_peak, self.tokens, self.tokens_peak, self.calls)]
-        self.scopes.append(Entry(path, np.arange(count), *held))
+        spent = (self.usd, self.usd_peak, self.tokens, self.tokens_peak, self.calls, self.retries)
+        self.scopes.append(Entry(path, np.arange(count), *map(_copy, spent)))
 
 
 class Groups:
     """
     Places that belong together, in their order: the items of a map, the rounds of a loop.
+
+    Attributes:
+        filled: Groups that are not empty; ``None`` for all of them.
+        starts: Of those groups.
+        single: None has more than one place.
     """
 
     def __init__(self, counts: Ints) -> None:
@@ -108,10 +114,13 @@ class Groups:
         self.counts, self.total = counts, int(ends[-1]) if len(ends) else 0
         self.filled = None if counts.all() else np.flatnonzero(counts)
         self.starts = ends - counts if self.filled is None else (ends - counts)[self.filled]
+        self.single = len(self.starts) == self.total
 
     def sum(self, values: Value) -> Value:
         if isinstance(values, float):
             return np.multiply(self.counts, values, dtype=np.float64) if values else 0.0
+        if self.single:
+            return self._spread(values)
         return self._spread(np.add.reduceat(values, self.starts)) if self.total else 0.0
 
     def most(self, values: Value) -> Value:
@@ -127,28 +136,30 @@ class Groups:
             if not peaks and not totals:
                 return 0.0
             return np.where(self.counts > 0, totals * np.maximum(self.counts - 1, 0) + peaks, 0.0)
-        if not self.total:
-            return 0.0
-        before = self.before(totals)
-        found = np.maximum.reduceat(before + peaks, self.starts)
-        found -= before[self.starts]
+        if self.single:
+            return self._spread(_each(peaks, self.total))
+        before = self._before(totals)
+        begun = before[self.starts]
+        before += peaks
+        found = np.maximum.reduceat(before, self.starts)
+        found -= begun
         return self._spread(found)
 
-    def before(self, values: Value) -> Floats:
-        """
-        What was added up before each place, from the first of all places on.
-        """
-        array = np.full(self.total, values) if isinstance(values, float) else values
-        found: Floats = np.cumsum(array)
-        found -= array
-        return found
-
-    def before_in(self, values: Floats) -> Floats:
+    def before_in(self, values: Value) -> Floats:
         """
         What was added up before each place, from the first of its group on.
         """
-        found = self.before(values)
+        found = self._before(values)
         found -= self.repeat(found[self.starts])
+        return found
+
+    def _before(self, values: Value) -> Floats:
+        """
+        What was added up before each place, from the first of all places on.
+        """
+        found = np.empty(self.total)
+        found[:1] = 0
+        np.cumsum(_each(values, self.total)[:-1], out=found[1:])
         return found
 
     def repeat(self, values: Value) -> Value:

@@ -63,7 +63,7 @@ class Walk:
         spent.input, spent.seconds = self._input, self._clock
         spent.calls, spent.retries, spent.branches = run.calls, run.retries, run.branches
         spent.scopes = [
-            Entry(path, np.arange(len(self._lanes)), a.usd, a.usd_peak, a.tokens, a.tokens_peak, a.calls)
+            Entry(path, np.arange(len(self._lanes)), a.usd, a.usd_peak, a.tokens, a.tokens_peak, a.calls, a.retries)
             for path, a in self._accounts.items()
             if path
         ]
@@ -237,7 +237,7 @@ class Walk:
         items = items_of(site, self._chunk, self._lanes.at(at))
         self._notes.turns(site.path, self._lanes.at(at), items, items)
         at, items = self._side_by_side(at, items)
-        workers = Workers(self._clock, at, site.concurrency)
+        workers = Workers(self._clock, at, site.concurrency, items)
         for number in range(int(items.max(initial=0))):
             some = np.flatnonzero(items > number)
             workers.begin(some)
@@ -260,7 +260,7 @@ class Walk:
 
     def _par(self, site: ParSite, at: Ints, repeats: bool) -> None:
         at, _ = self._side_by_side(at, np.full(len(at), len(site.parts)))
-        workers, all_of_them = Workers(self._clock, at, None), np.arange(len(at))
+        workers, all_of_them = Workers(self._clock, at, None, at), np.arange(len(at))
         for part in site.parts:
             workers.begin(all_of_them)
             self.all_of(part, at, repeats=repeats)
@@ -275,7 +275,7 @@ class Walk:
             children = children_of(site, self._chunk, lanes, level)
         self._notes.turns(site.path, lanes, np.ones(len(at), np.intp), children)
         at, children = self._side_by_side(at, children)
-        workers = Workers(self._clock, at, site.concurrency)
+        workers = Workers(self._clock, at, site.concurrency, children)
         for number in range(int(children.max(initial=0))):
             some = np.flatnonzero(children > number)
             workers.begin(some)

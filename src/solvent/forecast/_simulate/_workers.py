@@ -13,12 +13,15 @@ class Workers:
     The clocks of some places, while items are done one after the other that take their time side by side.
     """
 
-    def __init__(self, clock: Floats, at: Ints, workers: int | None) -> None:
+    def __init__(self, clock: Floats, at: Ints, workers: int | None, items: Ints) -> None:
         """
         Args:
             clock: Of all places; stands where an item begins, and is left where it ends.
             workers: Of each place; ``None`` for as many as there are items.
+            items: How many each place has.
         """
+        if workers is not None and workers >= items.max(initial=0):
+            workers = None
         self._clock, self._at, self._workers = clock, at, workers
         self._begun = clock[at]
         self._free = np.repeat(self._begun[:, None], workers or 1, axis=1)

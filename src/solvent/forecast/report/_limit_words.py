@@ -31,6 +31,11 @@ def together(limits: Limits) -> str:
     """
     How many runs all limits end, with what is known of it and what was asked for.
     """
+    if limits.too_few is not None:
+        return (
+            f"Together they end {chance(limits.blocks)} of the {limits.runs:,} legitimate runs that they are from, and "
+            f"maybe more of further ones; whether at most {chance(limits.may_block)}, as was asked for, nobody knows."
+        )
     low, high = limits.blocks_interval
     of = f"in 95 of 100 cases between {chance(low)} and {chance(high)}, from {limits.runs:,} runs"
     asked = f"asked for was at most {chance(limits.may_block)}"

@@ -12,8 +12,8 @@ from solvent.forecast._chances import Floats
 from solvent.forecast._forecast import Forecast
 
 RAREST = 1e-4  # Of runs: what lies at the ends of the axis, and the least that a drawing tells apart.
-_PROBES = 400
-_DECADES = 5  # Looked at to either side of the p50.
+_PROBES = 1_801
+_DECADES = 9  # Looked at to either side of the p50.
 
 
 class Reach(Struct, frozen=True):
@@ -51,7 +51,8 @@ def reach(forecast: Forecast, also: Sequence[float] = ()) -> Reach | None:
     exceeds = forecast.exceeds(probes)
     above_nothing = float(forecast.exceeds(np.zeros(1))[0])
     low = probes[max(int(np.argmax(exceeds < above_nothing * (1 - 10 * RAREST))) - 1, 0)]
-    high = probes[int(np.argmax(exceeds <= RAREST))]
+    is_rare = exceeds <= RAREST
+    high = probes[int(np.argmax(is_rare)) if is_rare.any() else -1]
     held = [amount for amount in also if amount > 0]
     low, high = min([float(low), *held]), max([float(high), *held])
     if high < low * 4:  # All runs cost about the same.
