@@ -143,3 +143,19 @@ def test_what_no_grid_is_fine_enough_for_is_not_sure():
 
     assert exact(workflow, shares=()).quantile_is_sure(0.5) is False
     assert exact(workflow).quantile_is_sure(0.5)
+
+
+def test_runs_that_cost_nothing_cost_exactly_that(tmp_path):
+    file = tmp_path / "docs.yaml"
+    call = (
+        "{call: read, model: small, prompt: {p50: 3000, p95: 7000, max: 20000}, output: {p50: 200, p95: 500, max: 900}}"
+    )
+    file.write_text(
+        f"workflow: docs\n{MODELS}\ngraph: [{{map: each, over: {{one_of: {{0: 30%, 1: 40%, 50: 30%}}}}, do: [{call}]}}]\n"
+    )
+    found = exact(read_workflow(file))
+    assert found.reached(0.0) == pytest.approx(0.3, abs=1e-6)
+    assert found.quantile(0.29) == 0
+    cheapest = 0.25e-6 + 1.25e-6  # A token read and one written.
+    assert found.reached(cheapest) == pytest.approx(0.3, abs=1e-4)
+    assert found.quantile(0.5) > 100 * cheapest

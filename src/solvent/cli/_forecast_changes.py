@@ -4,7 +4,7 @@ Two forecasts side by side, drawn for people.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from solvent.cli._tables import fitted
+from solvent.cli._tables import fitted, wrapped
 from solvent.forecast._diff import MONTH, Change, Condition
 from solvent.forecast._forecast import Forecast
 from solvent.forecast.report._figures import change, count, seconds, usd
@@ -22,11 +22,18 @@ _SHOWN: Mapping[str, Callable[[float], str]] = {
     "tokens": lambda number: count(number),
     "calls": lambda number: count(number),
     "seconds": seconds,
+    MONTH: lambda amount: usd(amount),
 }
 
 
 def draw_changes(
-    found: Mapping[str, Change], met: Sequence[Condition], old: Forecast, new: Forecast, pen: Pen, width: int | None
+    found: Mapping[str, Change],
+    met: Sequence[Condition],
+    old: Forecast,
+    new: Forecast,
+    what: str,
+    pen: Pen,
+    width: int | None,
 ) -> list[str]:
     rows = [["", "figure", "old", "new", "change"]]
     for name, of in _ROWS.items():
@@ -40,14 +47,17 @@ def draw_changes(
     month = found[MONTH]
     if month.old is not None or month.new is not None:
         rows.append(["month", "mean", *_cells("cost_usd", month)])
-    lines = fitted(rows, right=(2, 3), width=width)
+    lines = [*wrapped(pen.plain(f"{old.workflow.source} and {what}"), width), ""]
+    lines += fitted(rows, right=(2, 3), width=width)
     engines = {old.engine, new.engine}
     if engines == {"exact"}:
         lines += ["", "cost, tokens and calls by the exact engine; seconds simulated"]
     else:
-        lines += ["", f"{len(new.runs.usd):,} runs simulated of each, with the same draws: {new.why}"]
+        lines += ["", f"{new.why}; the same draws for both"]
     for condition in met:
-        lines.append(pen.paint("red", f"failed: {condition.text}"))
+        one = found[condition.figure]
+        old_cell, new_cell, _ = _cells(condition.figure.partition(".")[0], one)
+        lines.append(pen.paint("red", f"failed: {condition.text} (it was {old_cell}, and is {new_cell})"))
     return lines
 
 

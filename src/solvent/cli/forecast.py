@@ -124,7 +124,7 @@ def diff(
 
     Example: solvent forecast diff main.yaml branch.yaml --fail-if "p99 > +20%"
     """
-    _compare(_workflow(old), _workflow(new), fail_if or (), runs, seed, as_json)
+    _compare(_workflow(old), _workflow(new), str(new), fail_if or (), runs, seed, as_json)
 
 
 @app.command()
@@ -146,7 +146,8 @@ def whatif(
     """
     if not changes:
         raise typer.BadParameter("nothing is changed; such as --set agent_loop.max=25", param_hint="--set")
-    _compare(_workflow(spec), _workflow(spec, changes), fail_if or (), runs, seed, as_json)
+    what = f"the same with {', '.join(changes)}"
+    _compare(_workflow(spec), _workflow(spec, changes), what, fail_if or (), runs, seed, as_json)
 
 
 @app.command(short_help="Show cost, limits, what they contain, what it hangs on.")
@@ -208,7 +209,9 @@ def _draw(draw: "Callable[[Pen, int], list[str]]") -> None:
     write(sys.stdout, lambda pen, width: draw(pen, within(width or WIDTH_PIPED)), environment=os.environ)
 
 
-def _compare(old: "Workflow", new: "Workflow", fail_if: Sequence[str], runs: int, seed: int, as_json: bool) -> None:
+def _compare(
+    old: "Workflow", new: "Workflow", what: str, fail_if: Sequence[str], runs: int, seed: int, as_json: bool
+) -> None:
     from solvent.forecast._diff import changes, check_known, condition
 
     with _usage("--fail-if"):
@@ -218,12 +221,14 @@ def _compare(old: "Workflow", new: "Workflow", fail_if: Sequence[str], runs: int
     with _usage("--fail-if"):
         check_known(conditions, found)
     met = [one for one in conditions if one.is_met(found)]
-    _show(found, met, before, after, as_json)
+    _show(found, met, before, after, what, as_json)
     if met:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show(found: "dict[str, Change]", met: "list[Condition]", old: "Forecast", new: "Forecast", as_json: bool) -> None:
+def _show(
+    found: "dict[str, Change]", met: "list[Condition]", old: "Forecast", new: "Forecast", what: str, as_json: bool
+) -> None:
     if as_json:
         from solvent.forecast._json import changes_json
 
@@ -231,7 +236,7 @@ def _show(found: "dict[str, Change]", met: "list[Condition]", old: "Forecast", n
         return
     from solvent.cli._forecast_changes import draw_changes
 
-    write(sys.stdout, lambda pen, width: draw_changes(found, met, old, new, pen, width), environment=os.environ)
+    write(sys.stdout, lambda pen, width: draw_changes(found, met, old, new, what, pen, width), environment=os.environ)
 
 
 def _workflow(spec: Path, changes: Sequence[str] | None = None) -> "Workflow":

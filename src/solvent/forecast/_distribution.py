@@ -21,7 +21,7 @@ class OnGrid(Struct, frozen=True, eq=False, kw_only=True):
     The chances of 0, one ``step``, two, and so on.
 
     Attributes:
-        jumps: Nothing lies between the points; else each stands for what is around it.
+        jumps: Nothing lies between the points; else each but 0 stands for what is around it.
     """
 
     step: float
@@ -42,8 +42,9 @@ class OnGrid(Struct, frozen=True, eq=False, kw_only=True):
         """
         reached = np.cumsum(self.chances)
         before = np.concatenate(([0.0], reached[:-1]))
-        if not self.jumps:
-            return np.append(-self.step / 2, self.at + self.step / 2), np.append(0.0, reached)
+        if not self.jumps:  # But for those that cost nothing, who cost that exactly.
+            around = np.append([-_EDGE * self.step, 0.0], self.at + self.step / 2)
+            return around, np.append([0.0, reached[0]], reached)
         points = np.repeat(self.at, 2) - np.tile([2 * _EDGE * self.step, _EDGE * self.step], len(reached))
         return points, np.column_stack((before, reached)).ravel()
 

@@ -43,6 +43,10 @@ def policy_text(workflow: Workflow, limits: Limits) -> str:
 def _head(workflow: Workflow, limits: Limits) -> Iterator[str]:
     yield from _said(f"Limits of {workflow.name}, derived from {workflow.source or 'its workflow file'}.")
     yield from _said(_together(limits))
+    if any(limit.sure_amount > limit.amount for limit in limits.all):
+        yield from _said('The amounts keep that on average, those "to be sure" in 95 of 100 cases.')
+    if own_prices(workflow):
+        yield from _said("It has prices, so programs are to be told where it is: SOLVENT_POLICY=solvent.yaml.")
     for sentence in limits.remarks:
         yield from _said(f"{sentence[:1].upper()}{sentence[1:]}.")
     for cap in limits.caps:

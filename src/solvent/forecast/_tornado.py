@@ -167,7 +167,7 @@ def _of_block(block: Block) -> Iterator[tuple[str, Callable[[Block, float], Bloc
         case Retry():  # What nothing else ends is to end still.
             yield "failures", lambda one, times: replace(one, fail=_oftener(block.fail, times, capped=block.most))
         case Loop():  # That it ends is a fifth more likely, so that a loop which rarely ends stays one.
-            yield "stopping", lambda one, times: replace(one, again=_stopping(block.again, times))
+            yield "stop rate", lambda one, times: replace(one, again=_stopping(block.again, times))
         case Map(over=tuple() as items):
             yield "items", lambda one, times: replace(one, over=_more(items, times))
         case Spawn(most=int()):

@@ -9,7 +9,10 @@ import numpy as np
 from solvent.forecast._chances import Floats
 from solvent.forecast._forecast import Forecast, Node
 from solvent.forecast._month import Month
-from solvent.forecast.report._figures import about, usd
+from solvent.forecast.report._figures import about, share, usd
+
+_NEAR = 1e-6
+_NEARLY_ALL = 0.98
 
 
 def sentence(forecast: Forecast) -> str:
@@ -21,8 +24,13 @@ def sentence(forecast: Forecast) -> str:
 
 def _usual(forecast: Forecast) -> str:
     cost = forecast.cost_usd
+    if not cost.sd:
+        return f"Each run costs {about(cost.p50)}"
     if cost.p50 == cost.p99:
-        return f"Nearly all runs cost {about(cost.p50)}" if cost.sd else f"Each run costs {about(cost.p50)}"
+        if forecast.exceeds(np.array([cost.p50 * (1 - _NEAR)]))[0] >= _NEARLY_ALL:
+            return f"Nearly all runs cost {about(cost.p50)}"
+        nothing = 1 - float(forecast.exceeds(np.zeros(1))[0])
+        return f"{share(nothing)} of the runs cost nothing, nearly all others {about(cost.p50)}"
     under = "nothing" if cost.p50 == 0 else f"under {about(cost.p50)}"
     return f"Half of the runs cost {under}, 1 in 100 over {about(cost.p99)}"
 
