@@ -147,11 +147,10 @@ def test_what_no_grid_is_fine_enough_for_is_not_sure():
 
 def test_runs_that_cost_nothing_cost_exactly_that(tmp_path):
     file = tmp_path / "docs.yaml"
-    call = (
-        "{call: read, model: small, prompt: {p50: 3000, p95: 7000, max: 20000}, output: {p50: 200, p95: 500, max: 900}}"
-    )
+    call = "{call: read, model: small, prompt: {p50: 3k, p95: 7k, max: 20k}, output: {p50: 200, p95: 500, max: 900}}"
     file.write_text(
-        f"workflow: docs\n{MODELS}\ngraph: [{{map: each, over: {{one_of: {{0: 30%, 1: 40%, 50: 30%}}}}, do: [{call}]}}]\n"
+        f"workflow: docs\n{MODELS}\n"
+        f"graph: [{{map: each, over: {{one_of: {{0: 30%, 1: 40%, 50: 30%}}}}, do: [{call}]}}]\n"
     )
     found = exact(read_workflow(file))
     assert found.reached(0.0) == pytest.approx(0.3, abs=1e-6)
