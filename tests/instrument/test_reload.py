@@ -42,7 +42,12 @@ class Server:
                 self._told.notify_all()
 
     def write(self, text):
-        self.path.write_text(text)
+        """
+        All at once, for a file is taken to be whole here after 20 ms, which may pass between two steps of writing it.
+        """
+        part = self.path.with_suffix(".part")
+        part.write_text(text)
+        part.replace(self.path)
 
     def edit(self, text):
         """
