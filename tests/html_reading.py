@@ -97,3 +97,18 @@ def _read_lines(element: Element, found: list[str]) -> None:
     for child in element.children:
         if isinstance(child, Element):
             _read_lines(child, found)
+
+
+def check_structure(top: Element) -> None:
+    """
+    That a page can be read by its headings, sections and tables.
+    """
+    assert top.all("html")[0].attributes["lang"] == "en"
+    assert len(top.all("h1")) == len(top.all("main")) == 1
+    ids = [each.attributes["id"] for each in top.below() if "id" in each.attributes]
+    assert len(ids) == len(set(ids))
+    for section in top.all("section"):
+        assert section.attributes["aria-labelledby"] in ids
+    for table in top.all("table"):
+        assert table.all("caption")[0].text
+        assert all(head.attributes["scope"] == "col" for head in table.all("thead")[0].all("th"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clocks import ManualClock
 from forecast_cases import BARS, CASES, COVERAGE, LIMITS, NODES, RUN, SCRIPT, made_study, spread
-from html_reading import Element, read
+from html_reading import Element, check_structure, read
 from msgspec.structs import replace
 
 from solvent import __version__
@@ -71,15 +71,7 @@ def test_the_page_may_ask_for_nothing():
 def test_a_page_can_be_read_by_its_structure(name):
     top = found(name)
 
-    assert top.all("html")[0].attributes["lang"] == "en"
-    assert len(top.all("h1")) == len(top.all("main")) == 1
-    ids = [each.attributes["id"] for each in top.below() if "id" in each.attributes]
-    assert len(ids) == len(set(ids))
-    for one in top.all("section"):
-        assert one.attributes["aria-labelledby"] in ids
-    for table in top.all("table"):
-        assert table.all("caption")[0].text
-        assert all(head.attributes["scope"] == "col" for head in table.all("thead")[0].all("th"))
+    check_structure(top)
     for chart in top.all("div", "chart"):
         assert chart.attributes["role"] == "img"
         assert len(chart.attributes["aria-label"]) > 40

@@ -18,11 +18,11 @@ _ROWS = {
 }
 _FIGURES = {"mean": "mean", "p50": "p50", "p95": "p95", "p99": "p99", "p99.9": "p999", "worst": "worst"}
 _SHOWN: Mapping[str, Callable[[float], str]] = {
-    "cost_usd": lambda amount: usd(amount),
-    "tokens": lambda number: count(number),
-    "calls": lambda number: count(number),
+    "cost_usd": usd,
+    "tokens": count,
+    "calls": count,
     "seconds": seconds,
-    MONTH: lambda amount: usd(amount),
+    MONTH: usd,
 }
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from solvent.report._pen import Pen
 
 _RUNS = 2**16
+_RUNS_COMPARED = 2**14  # Of each, for figures that differ by more than their noise.
 _RUNS_MIN = 100
 _RUNS_MAX = 1_000_000
 
@@ -48,6 +49,11 @@ EngineName = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a number of the workflow; may be repeated."),
+]
+
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option("--fail-if", metavar="CONDITION", help="Exit with 1 where it is so: 'p99 > +20%'."),
 ]
 
 
@@ -111,11 +117,8 @@ def limits(
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A workflow file.", show_default=False)],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The same, changed.", show_default=False)],
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option("--fail-if", metavar="CONDITION", help="Exit with 1 where it is so: 'p99 > +20%'."),
-    ] = None,
-    runs: RunCount = 2**14,
+    fail_if: FailIf = None,
+    runs: RunCount = _RUNS_COMPARED,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -131,11 +134,8 @@ def diff(
 def whatif(
     spec: Spec,
     changes: Changes = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option("--fail-if", metavar="CONDITION", help="Exit with 1 where it is so: 'p99 > +20%'."),
-    ] = None,
-    runs: RunCount = 2**14,
+    fail_if: FailIf = None,
+    runs: RunCount = _RUNS_COMPARED,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
